@@ -1,0 +1,128 @@
+"""Where this deployment keeps its things: the only reader of the environment.
+
+Everything lives under one home folder. Each address has an embedded default (files, sqlite) and a
+grown-up twin behind the same variable (Postgres for MLflow, the Feast registry, ...).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "FEAST_USAGE": "False",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MPLBACKEND": "Agg",
+}
+"""Telemetry off, no pickle, no display: exported by `Settings.export`."""
+
+
+class Settings(BaseModel):
+    """Typed settings of one deployment: paths and addresses, never data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    home: Path = Field(description="folder that holds everything this project writes")
+    shop: str = Field(description="name of the shop: `shops/<name>.yaml`", pattern=r"^[a-z][a-z0-9_]*$")
+    data: str | None = Field(default=None, description="overrides the address of the shop's event file or folder")
+    host: str = Field(default="127.0.0.1", description="address every server binds to")
+    port: int = Field(default=3300, ge=1, le=65535, description="port of the model server")
+    mlflow_address: str | None = Field(default=None, description="MLflow tracking address; default sqlite")
+    registry_address: str | None = Field(default=None, description="Feast SQL registry address; default sqlite")
+    threads: int = Field(default=2, ge=1, description="threads for DuckDB and LightGBM; fixed, for equal bits")
+    memory: str = Field(default="2GB", description="memory limit of each DuckDB connection")
+
+    @property
+    def shop_home(self) -> Path:
+        """Folder of everything that belongs to this shop."""
+        return self.home / self.shop
+
+    @property
+    def shop_file(self) -> Path:
+        """The YAML file that describes this shop's sources."""
+        return PROJECT / "shops" / f"{self.shop}.yaml"
+
+    @property
+    def landing(self) -> Path:
+        """Folder where the simulated outside world drops its files."""
+        return self.shop_home / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """Folder of published raw tables: `<table>/event_day=YYYY-MM-DD/part.parquet`."""
+        return self.shop_home / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file that dbt writes and features are read from."""
+        return self.shop_home / "warehouse.duckdb"
+
+    @property
+    def feast_registry(self) -> str:
+        """SQLAlchemy address of Feast's SQL registry."""
+        return self.registry_address or f"sqlite:///{self.shop_home / 'feast' / 'registry.db'}"
+
+    @property
+    def online_store(self) -> Path:
+        """The sqlite file of the online store."""
+        return self.shop_home / "feast" / "online.db"
+
+    @property
+    def mlflow_uri(self) -> str:
+        """MLflow tracking and registry address."""
+        return self.mlflow_address or f"sqlite:///{self.shop_home / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Folder of MLflow artifacts."""
+        return self.shop_home / "mlflow" / "artifacts"
+
+    @property
+    def bentoml_home(self) -> Path:
+        """BentoML's store."""
+        return self.shop_home / "bentoml"
+
+    def model_home(self, model: str) -> Path:
+        """Folder of one model: training sets, versions, journal, pointer, reports, prediction log."""
+        return self.shop_home / "models" / model
+
+    def export(self) -> None:
+        """Put into this process's environment what libraries read from theirs (dbt, MLflow, BentoML, Feast)."""
+        os.environ.update(QUIET)
+        os.environ.update(
+            {
+                "ML_ASSETS_HOME": str(self.home),
+                "ML_ASSETS_SHOP": self.shop,
+                "ML_ASSETS_LAKE": str(self.lake),
+                "ML_ASSETS_WAREHOUSE": str(self.warehouse),
+                "ML_ASSETS_THREADS": str(self.threads),
+                "ML_ASSETS_MEMORY": self.memory,
+                "ML_ASSETS_FEAST_REGISTRY": self.feast_registry,
+                "ML_ASSETS_ONLINE_STORE": str(self.online_store),
+                "MLFLOW_TRACKING_URI": self.mlflow_uri,
+                "BENTOML_HOME": str(self.bentoml_home),
+            }
+        )
+
+
+def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment (`ML_ASSETS_*`); unset or empty variables take the default.
+
+    Raises:
+        pydantic.ValidationError: when a variable has a value of the wrong form; it names the field.
+    """
+    env = os.environ if env is None else env
+    given = {name: env.get(f"ML_ASSETS_{name.upper()}") or None for name in Settings.model_fields}
+    home = Path(given.pop("home") or PROJECT / "var").expanduser().resolve()
+    values = {name: value for name, value in given.items() if value is not None}
+    return Settings.model_validate({"home": home, "shop": "simulated", **values})
