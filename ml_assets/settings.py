@@ -7,6 +7,7 @@ grown-up twin behind the same variable (Postgres for MLflow, the Feast registry,
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Settings(BaseModel):
     data: str | None = Field(default=None, description="overrides the address of the shop's event file or folder")
     host: str = Field(default="127.0.0.1", description="address every server binds to")
     port: int = Field(default=3300, ge=1, le=65535, description="port of the model server")
+    ui_port: int = Field(default=3000, ge=1, le=65535, description="port of Dagster's pages")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of MLflow's pages")
     mlflow_address: str | None = Field(default=None, description="MLflow tracking address; default sqlite")
     registry_address: str | None = Field(default=None, description="Feast SQL registry address; default sqlite")
     threads: int = Field(default=2, ge=1, description="threads for DuckDB and LightGBM; fixed, for equal bits")
@@ -99,6 +102,9 @@ class Settings(BaseModel):
     def export(self) -> None:
         """Put into this process's environment what libraries read from theirs (dbt, MLflow, BentoML, Feast)."""
         os.environ.update(QUIET)
+        tools = str(Path(sys.executable).parent)  # dbt and dagster of this environment, also where it is not activated
+        if tools not in os.environ.get("PATH", "").split(os.pathsep):
+            os.environ["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
         os.environ.update(
             {
                 "ML_ASSETS_HOME": str(self.home),

@@ -1,0 +1,1 @@
+"""Training set, tuning, training, evaluation and the gate: the life of a model before it serves."""

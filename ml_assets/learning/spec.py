@@ -31,17 +31,22 @@ class Task(StrEnum):
 class SplitSpec(Strict):
     """Split by one global time cut, counted backwards from the newest decision whose label is complete.
 
-    Oldest to newest: train, validation, test, holdout. Every part is a whole number of decisions, so no customer's
-    future ever trains a model that is judged on the past.
+    Oldest to newest: train, validation, test, holdout. Every part is a whole number of decisions, so no
+    customer's future ever trains a model that is judged on the past.
     """
 
-    train: int = Field(default=26, ge=1, description="decisions to train on at most (fewer if there are fewer)")
+    train: int = Field(
+        default=26, ge=1, description="decisions to train on at most (fewer if there are fewer)"
+    )
     validation: int = Field(default=2, ge=1, description="decisions that tuning and early stopping look at")
     test: int = Field(default=4, ge=1, description="decisions the gate and the report are computed on")
     holdout: int = Field(default=2, ge=0, description="newest decisions: reported, never used by any choice")
-    warmup_days: int = Field(default=28, ge=0, description="days of history a decision needs before it may train")
+    warmup_days: int = Field(
+        default=28, ge=0, description="days of history a decision needs before it may train"
+    )
     same_season: bool = Field(
-        default=False, description="also train on the decisions one year before the test weeks, where there are any"
+        default=False,
+        description="also train on the decisions one year before the test weeks, where there are any",
     )
 
 
@@ -49,7 +54,9 @@ class TuningSpec(Strict):
     """How much search the hyperparameters get."""
 
     trials: int = Field(default=8, ge=0, description="Optuna trials in all; 0 keeps the defaults")
-    timeout_seconds: float | None = Field(default=None, gt=0, description="stop starting new trials after this")
+    timeout_seconds: float | None = Field(
+        default=None, gt=0, description="stop starting new trials after this"
+    )
     rounds: int = Field(default=150, ge=1, description="boosting rounds of a trial at most")
     sample_groups: int = Field(default=6000, ge=1, description="training groups a trial sees at most")
 
@@ -69,7 +76,9 @@ class GateSpec(Strict):
 
     metric: str = Field(default="ndcg_10", description="metric the gate compares")
     margin: float = Field(default=0.0, ge=0, description="least gain over the champion, in the metric's unit")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the paired bootstrap interval")
+    confidence: float = Field(
+        default=0.95, gt=0.5, lt=1, description="level of the paired bootstrap interval"
+    )
     slice_tolerance: float = Field(default=0.02, ge=0, description="largest loss any slice may show")
     slice_min_customers: int = Field(default=50, ge=1, description="smaller slices are reported, not judged")
     draws: int = Field(default=1000, ge=100, description="bootstrap draws")
@@ -88,7 +97,9 @@ class ServingSpec(Strict):
 class ModelSpec(Strict):
     """One model, from its training set to its endpoint."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="prefix of the model's assets, name in MLflow")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="prefix of the model's assets, name in MLflow"
+    )
     description: str = Field(description="one sentence for the lineage graph")
     owner: str = Field(default="team:ml", description="Dagster owner: an address or team:<name>")
     task: Task = Field(default=Task.RANKING)
@@ -112,7 +123,9 @@ class ModelSpec(Strict):
     @model_validator(mode="after")
     def _k_within_bounds(self) -> ModelSpec:
         if self.serving.k > self.serving.max_k:
-            raise ValueError(f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})")
+            raise ValueError(
+                f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})"
+            )
         return self
 
 

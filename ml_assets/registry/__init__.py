@@ -1,0 +1,1 @@
+"""Model versions, promotion and its journal, and the pointer the service follows."""

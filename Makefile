@@ -1,0 +1,62 @@
+# Everything runs from .venv, made from the hash-pinned lock. `make help` lists the targets.
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+SHOP ?= simulated
+DATA ?=
+BIN := .venv/bin
+STAMP := .venv/.synced
+
+export ML_ASSETS_SHOP := $(SHOP)
+export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui mlflow-ui stop test lint format lock clean bench-quality bench-scale
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv from requirements.lock
+
+# uv is in the lock itself: pip brings it in, checked against its hash, and uv installs the rest in seconds.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "make: $(PYTHON) is not Python 3.11: install it or say PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@awk '/^uv==/{on=1} on{print} on&&!/\\$$/{exit}' requirements.lock > .venv/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
+	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ml_assets.pth && touch $@
+
+demo: setup ## raw events to a running model server; SHOP=<name> DATA=<file> for another shop
+	@$(BIN)/python -m ml_assets demo
+
+ui: setup ## Dagster on http://127.0.0.1:3000: lineage graph, runs, checks, schedules
+	@$(BIN)/python -m ml_assets ui
+
+mlflow-ui: setup ## MLflow on http://127.0.0.1:5000: runs, metrics, model versions
+	@$(BIN)/python -m ml_assets mlflow-ui
+
+stop: setup ## stop the model server that demo or deployment left running
+	@$(BIN)/python -m ml_assets stop
+
+test: setup ## all tests
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## let ruff rewrite
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench-quality: setup ## the ranking bar on Online Retail II: DATA=<invoice_lines.parquet>
+	@$(BIN)/python -m benchmarks.quality
+
+bench-scale: setup ## the whole graph on about 10 M simulated events
+	@$(BIN)/python -m benchmarks.scale
+
+lock: setup ## resolve requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  --group dev pyproject.toml -o requirements.lock
+
+clean: ## remove what was made: var/, caches (not .venv)
+	@test ! -x $(BIN)/python || $(BIN)/python -m ml_assets stop || true
+	rm -rf var build *.egg-info .mypy_cache .ruff_cache .hypothesis dbt_project/target dbt_project/logs

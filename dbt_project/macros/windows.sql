@@ -1,0 +1,93 @@
+{#
+    Change-point logs. A window over the last w days changes on a day with activity and w days after it, nowhere else.
+    `offsets` lists those distances: 0 and every window. A model reads, in this order,
+
+        history        the active days that a window of this run can still see, of entities that change in this run
+        change_points  the days on which one of their values changes
+        timeline       change_points left join history: the day's counts, or nothing
+        windows        sums over frames of the timeline
+#}
+
+{% macro history_of(relation, entity, offsets) %}
+    select *
+    from {{ relation }}
+    where {{ ml_assets.in_reach(offsets | max) }}
+        and {{ entity }} in (
+            select {{ entity }}
+            from {{ relation }}
+            cross join unnest({{ offsets }}) as later (days)
+            where {{ ml_assets.in_reach(offsets | max) }}
+                and {{ ml_assets.in_range('event_day + later.days') }}
+        )
+{% endmacro %}
+
+{% macro change_points(history, entity, offsets) %}
+    select distinct {{ entity }}, event_day + later.days as event_day
+    from {{ history }}
+    cross join unnest({{ offsets }}) as later (days)
+    where event_day + later.days <= {{ ml_assets.end_day() }}
+{% endmacro %}
+
+{# Named frames: so_far, and last_<w>d for each window; w days end with the current one. #}
+{% macro day_frames(entity, windows) %}
+    window
+        so_far as (
+            partition by {{ entity }} order by event_day
+            range between unbounded preceding and current row
+        )
+    {%- for days in windows %},
+        last_{{ days }}d as (
+            partition by {{ entity }} order by event_day
+            range between interval {{ days - 1 }} days preceding and current row
+        )
+    {%- endfor %}
+{% endmacro %}
+
+{# Columns <measure>_<w>d for each measure and window. #}
+{% macro window_sums(measures, windows, type='bigint') -%}
+    {%- for measure in measures -%}
+        {%- for days in windows %}
+        cast(coalesce(sum({{ measure }}) over last_{{ days }}d, 0) as {{ type }}) as {{ measure }}_{{ days }}d,
+        {%- endfor -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+{#
+    Distinct customers in a window, as changes that a running sum adds up: a purchase day counts one buyer in, and the
+    buyer leaves when the window drops that day or, if sooner, when the next purchase day takes over.
+    `purchase_days` has one row per entity, customer and event_day with a purchase, within reach of the run.
+#}
+{% macro buyer_changes(purchase_days, entity, windows) %}
+    with followed as (
+        select
+            {{ entity }},
+            event_day,
+            lead(event_day) over (partition by {{ entity }}, customer_id order by event_day) as next_day
+        from {{ purchase_days }}
+    ),
+
+    changes as (
+        select {{ entity }}, event_day{% for days in windows %}, 1 as buyers_{{ days }}d{% endfor %}
+        from followed
+        {%- for days in windows %}
+        union all by name
+        select {{ entity }}, least(event_day + {{ days }}, next_day) as event_day, -1 as buyers_{{ days }}d
+        from followed
+        {%- endfor %}
+    )
+
+    select
+        {{ entity }},
+        event_day
+        {%- for days in windows %},
+        sum(buyers_{{ days }}d) as buyers_{{ days }}d
+        {%- endfor %}
+    from changes
+    group by all
+{% endmacro %}
+
+{% macro running_buyers(windows) -%}
+    {%- for days in windows %}
+        cast(coalesce(sum(buyers_{{ days }}d) over so_far, 0) as bigint) as buyers_{{ days }}d,
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,151 @@
+"""The same keys at the same time: are features equal offline (training), online (Feast) and in the model server?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from feast import FeatureStore
+
+from feature_repo.online import OnlineReader
+from feature_repo.store import feature_names
+from feature_repo.stores.latest import instant
+from feature_repo.stores.session import open_session
+from feature_repo.stores.wide_sqlite import database
+from feature_repo.transforms import FloatArray
+
+TOLERANCE = 1e-9
+"""Relative: `2^x` may differ in its last bits between vector lengths; everything else is equal to the bit."""
+STRANGER = "(never seen)"
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One value that differs between the offline store and a way of reading online."""
+
+    feature: str
+    customer_id: str
+    product_id: str
+    offline: float
+    online: float
+    way: str
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """Rows and features compared, and every value that differs."""
+
+    rows: int
+    features: int
+    mismatches: list[Mismatch] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether something was compared and nothing differs."""
+        return self.rows > 0 and not self.mismatches
+
+
+def check_parity(
+    store: FeatureStore,
+    as_of: datetime,
+    sample: int = 500,
+    seed: int = 7,
+    service: str = "product_recommender",
+) -> ParityReport:
+    """Compare a sample of keys at `as_of`, the moment the online store was materialized for.
+
+    Half of the sample are pairs with a history, half are customers and products that never met; a stranger is in it
+    too. Values are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way
+    `reader` is `OnlineReader`.
+    """
+    moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
+    keys = _sample(store, moment, sample, seed)
+    names, now = feature_names(store, service), moment.replace(tzinfo=UTC).timestamp()
+    offline = _offline(store, service, keys, moment, now)[names].to_numpy("float64")
+    ways = {"feast": _feast(store, service, keys, now, names), "reader": _reader(store, service, keys, now)}
+    mismatches = [
+        each for way, online in ways.items() for each in _differences(keys, names, offline, online, way)
+    ]
+    return ParityReport(rows=len(keys), features=len(names), mismatches=mismatches)
+
+
+def _sample(store: FeatureStore, moment: datetime, sample: int, seed: int) -> pd.DataFrame:
+    """Keys (customer_id, product_id, category_id); the choice depends on the data, `sample` and `seed` only."""
+    known = f"event_timestamp <= {instant(moment)}"
+    sql = f"""
+        with
+        met as (
+            select distinct customer_id, product_id from feat_customer_product where {known}
+            order by hash(customer_id, product_id, $seed), 1, 2 limit $half
+        ),
+        customers as (
+            select customer_id, row_number() over (order by hash(customer_id, $seed), 1) as place
+            from (select distinct customer_id from feat_customer where {known})
+            qualify place <= $half
+        ),
+        products as (
+            select product_id, row_number() over (order by hash(product_id, $seed), 1) as place
+            from (select distinct product_id from feat_product where {known})
+            qualify place <= $half
+        ),
+        crossed as (
+            select customer_id, product_id
+            from customers, (select count(*) as n from products) as counted
+            join products on products.place = 1 + (customers.place - 1) % counted.n
+        ),
+        pairs as (
+            select * from met union select * from crossed union select '{STRANGER}', '{STRANGER}'
+        ),
+        categories as (
+            select distinct on (product_id) product_id, category_id
+            from feat_product where {known} order by product_id, event_timestamp desc
+        )
+        select customer_id, product_id, coalesce(category_id, '{STRANGER}') as category_id
+        from pairs left join categories using (product_id)
+        order by customer_id, product_id
+    """
+    with open_session(store.config) as connection:
+        return connection.execute(sql, {"seed": seed, "half": max(1, sample // 2)}).df()
+
+
+def _offline(
+    store: FeatureStore, service: str, keys: pd.DataFrame, moment: datetime, now: float
+) -> pd.DataFrame:
+    entities = keys.assign(event_timestamp=pd.Timestamp(moment), now=now)
+    job = store.get_historical_features(entities, store.get_feature_service(service), full_feature_names=True)
+    return job.to_df()
+
+
+def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, names: list[str]) -> FloatArray:
+    rows: dict[str, Any] = {name: keys[name].tolist() for name in keys.columns} | {"now": [now] * len(keys)}
+    response = store.get_online_features(
+        features=store.get_feature_service(service), entity_rows=rows, full_feature_names=True
+    )
+    values = response.to_dict()
+    return np.array([values[name] for name in names], dtype=np.float64).T
+
+
+def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:
+    reader = OnlineReader(database(store.config), service)
+    columns = [keys[name].tolist() for name in ("customer_id", "product_id", "category_id")]
+    return reader.read_many(*columns, now)
+
+
+def _differences(
+    keys: pd.DataFrame, names: list[str], offline: FloatArray, online: FloatArray, way: str
+) -> list[Mismatch]:
+    differ = ~np.isclose(offline, online, rtol=TOLERANCE, atol=0.0, equal_nan=True)
+    return [
+        Mismatch(
+            feature=names[column],
+            customer_id=str(keys["customer_id"].iloc[row]),
+            product_id=str(keys["product_id"].iloc[row]),
+            offline=float(offline[row, column]),
+            online=float(online[row, column]),
+            way=way,
+        )
+        for row, column in zip(*np.nonzero(differ), strict=True)
+    ]

@@ -1,0 +1,133 @@
+"""The feature store of a deployment: opened from `Settings`, its definitions applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feast import FeatureStore, RepoConfig
+
+from feature_repo import services
+from feature_repo.description import ServiceDescription, ViewColumns, description_path, to_text
+from feature_repo.stores.asof import AsofOfflineStoreConfig
+from feature_repo.stores.wide_sqlite import WideSqliteOnlineStoreConfig, database, table_of
+from feature_repo.transforms import INPUTS
+from feature_repo.views import VIEWS
+from ml_assets.files import write_text_atomically
+from ml_assets.settings import PROJECT, Settings
+
+FEAST_PROJECT = "ml_assets"
+
+SERVICE_FEATURES: dict[str, list[str]] = {
+    service.name: [
+        f"{projection.name_to_use()}__{feature.name}"
+        for projection in service.feature_view_projections
+        for feature in projection.features
+    ]
+    for service in services.SERVICES
+}
+"""Features `<view>__<feature>` of each service as defined here, in order."""
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """Feast's store over this deployment's warehouse, SQL registry and online store; makes their folder."""
+    settings.export()
+    settings.online_store.parent.mkdir(parents=True, exist_ok=True)
+    return FeatureStore(
+        config=RepoConfig(
+            project=FEAST_PROJECT,
+            provider="local",
+            registry={"registry_type": "sql", "path": settings.feast_registry, "cache_ttl_seconds": 60},
+            offline_store=AsofOfflineStoreConfig(
+                database=str(settings.warehouse), threads=settings.threads, memory=settings.memory
+            ).model_dump(),
+            online_store=WideSqliteOnlineStoreConfig(path=str(settings.online_store)).model_dump(),
+            entity_key_serialization_version=3,
+            repo_path=PROJECT / "feature_repo",
+        )
+    )
+
+
+def apply(store: FeatureStore) -> dict[str, list[str]]:
+    """Bring the registry to the definitions in this package; returns the names `created`, `changed`, `removed`.
+
+    Only what differs is written; applying twice changes nothing.
+    """
+    wanted = _definitions()
+    registered = _registered(store)
+    created = [key for key in wanted if key not in registered]
+    changed = [key for key in wanted if key in registered and registered[key] != wanted[key]]
+    removed = [key for key in registered if key not in wanted]
+    if created or changed or removed:
+        # A service or on-demand view is resolved against its views, so these go along whenever anything changed.
+        store.apply(
+            list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False
+        )
+        store.refresh_registry()
+    if not description_path(database(store.config)).exists():
+        write_description(store)
+    return {"created": _named(created), "changed": _named(changed), "removed": _named(removed)}
+
+
+def feature_names(store: FeatureStore, service: str) -> list[str]:
+    """Features `<view>__<feature>` of a registered service, in the order models are trained and served in.
+
+    Raises:
+        feast.errors.FeatureServiceNotFoundException: when no such service was applied.
+    """
+    projections = store.get_feature_service(service).feature_view_projections
+    return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
+
+
+def write_description(store: FeatureStore) -> None:
+    """Write `service.json` beside the online store: what `OnlineReader` reads instead of the registry.
+
+    Raises:
+        ValueError: when a service has a feature that is not a number.
+    """
+    described = [_describe(store, service.name) for service in store.list_feature_services()]
+    described.sort(key=lambda service: service.name)
+    write_text_atomically(description_path(database(store.config)), to_text(described))
+
+
+def _describe(store: FeatureStore, service: str) -> ServiceDescription:
+    names = feature_names(store, service)
+    derives = any(name.startswith("derived__") for name in names)
+    views = []
+    for view in store.list_feature_views():
+        needed = {*names, *(INPUTS if derives else ())}
+        table = table_of(store.config, view)
+        kinds = {name: kind for name, kind in table.features if f"{view.name}__{name}" in needed}
+        text = [name for name, kind in kinds.items() if kind in ("string", "bytes")]
+        if text:
+            raise ValueError(
+                f"service {service}: {view.name}:{text[0]} is not a number; models read numbers only"
+            )
+        if kinds:
+            views.append(ViewColumns(view.name, table, tuple(kinds)))
+    views.sort(key=lambda each: each.view)
+    return ServiceDescription(service, tuple(names), tuple(views))
+
+
+def _definitions() -> dict[tuple[str, str], Any]:
+    objects = [*services.ENTITIES, *services.REQUESTS, *VIEWS, services.derived, *services.SERVICES]
+    sources = [view.batch_source for view in VIEWS]
+    return {_key(each): each for each in [*sources, *objects]}
+
+
+def _registered(store: FeatureStore) -> dict[tuple[str, str], Any]:
+    objects = [
+        *store.list_data_sources(),
+        *store.list_entities(),
+        *store.list_feature_views(),
+        *store.list_on_demand_feature_views(),
+        *store.list_feature_services(),
+    ]
+    return {_key(each): each for each in objects if each.name != "__dummy"}
+
+
+def _key(definition: Any) -> tuple[str, str]:
+    return type(definition).__name__, definition.name
+
+
+def _named(keys: list[tuple[str, str]]) -> list[str]:
+    return sorted(f"{kind} {name}" for kind, name in keys)

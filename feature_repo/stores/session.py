@@ -1,0 +1,101 @@
+"""One DuckDB session per retrieval: in memory, bounded, with the warehouse attached read-only."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+
+class OfflineStoreError(RuntimeError):
+    """The offline store cannot do what was asked; the message says why and what to do."""
+
+
+def quote(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextmanager
+def open_session(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection set up by `config.offline_store`; timestamps are UTC, the warehouse is the default schema.
+
+    A private in-memory database holds the temporary tables, so memory, threads and spill folder are this
+    session's own whatever else the process has open.
+
+    Raises:
+        OfflineStoreError: when there is no database file, or a writer keeps it longer than `patience_seconds`.
+    """
+    store = config.offline_store
+    database = Path(store.database) if store.database else None
+    spill = store.temp_directory or (
+        str(database.with_name(f"{database.name}.spill"))
+        if database
+        else str(Path(tempfile.gettempdir()) / "feast-asof-spill")
+    )
+    settings = {"threads": store.threads, "memory_limit": store.memory, "temp_directory": spill}
+    connection = duckdb.connect(":memory:", config=settings)
+    try:
+        connection.execute("set timezone = 'UTC'")
+        if database:
+            _attach(connection, database, store.patience_seconds)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, database: Path, patience_seconds: float) -> None:
+    if not database.exists():
+        raise OfflineStoreError(f"no warehouse at {database}: build the feature tables first")
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection.execute(f"attach {literal(str(database))} as warehouse (read_only)")
+            break
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower() or time.monotonic() > deadline:
+                raise OfflineStoreError(f"cannot read the warehouse {database}: {error}") from error
+            time.sleep(0.5)
+    connection.execute("use warehouse")
+
+
+def relation(source: Any, config: Any) -> str:
+    """What stands after `from` in SQL for a DuckDBSource or a FileSource of Parquet.
+
+    Raises:
+        OfflineStoreError: for any other source, or a file that is not Parquet.
+    """
+    from feast.data_format import ParquetFormat
+    from feast.infra.offline_stores.file_source import FileSource
+
+    from feature_repo.stores.duckdb_source import DuckDBSource
+
+    if isinstance(source, DuckDBSource):
+        if not config.offline_store.database:
+            raise OfflineStoreError(
+                f"source {source.name} needs `database:` in the offline store's configuration"
+            )
+        return source.get_table_query_string()
+    if isinstance(source, FileSource):
+        if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
+            raise OfflineStoreError(
+                f"source {source.name}: only Parquet files are read, not {source.file_format}"
+            )
+        path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
+        if Path(path).is_dir():
+            path = f"{path}/**/*.parquet"
+        return f"read_parquet({literal(path)}, hive_partitioning = true)"
+    raise OfflineStoreError(
+        f"source {getattr(source, 'name', source)} is a {type(source).__name__}: "
+        "this store reads DuckDBSource and FileSource"
+    )

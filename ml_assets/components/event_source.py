@@ -1,0 +1,135 @@
+"""Raw tables as assets: landed, checked against their contract, published day by day, bad rows set aside."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.components.days import shop_days
+from ml_assets.ingestion.spec import SourceSpec, TableSpec, load_source
+from ml_assets.settings import load_settings
+
+LANDING = "landing"
+
+
+class EventSource(dg.Component, dg.Model, dg.Resolvable):
+    """The raw tables of the shop named by `ML_ASSETS_SHOP`: one daily-partitioned asset and its quarantine each.
+
+    The tables, their addresses and their contract are in `shops/<name>.yaml`. A shop with a `simulation:` section
+    also gets the asset that plays the outside world and drops the files.
+    """
+
+    prefix: str = "shop"
+    """First part of the asset keys."""
+    group: str = "raw"
+    """Column of the lineage graph."""
+    owner: str = "team:data"
+    """Whom to ask."""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """One asset, one quarantine and two checks per table of the shop."""
+        source = load_source(load_settings().shop_file)
+        built: list[Any] = [] if source.simulation is None else [self._landing(source)]
+        checks: list[dg.AssetChecksDefinition] = []
+        for table in source.tables.values():
+            built.append(self._table(source, table))
+            checks.extend(self._checks(table))
+        return dg.Definitions(assets=built, asset_checks=checks)
+
+    def _key(self, name: str) -> dg.AssetKey:
+        return dg.AssetKey([self.prefix, name])
+
+    def _landing(self, source: SourceSpec) -> dg.AssetsDefinition:
+        @dg.asset(
+            key=self._key(LANDING), group_name=self.group, owners=[self.owner], kinds={"parquet"},
+            partitions_def=shop_days(load_settings()), backfill_policy=dg.BackfillPolicy.single_run(),
+        )  # fmt: skip
+        def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            """The simulated outside world: what the shop's systems export at the end of each day."""
+            from ml_assets.simulation.landing import write_days
+            from ml_assets.simulation.spec import read_simulation
+
+            def tell(day: date, done: int, of: int) -> None:
+                if done % 60 == 0 or done == of:
+                    context.log.info(f"simulated up to {day} ({done} of {of} days)")
+
+            start, end = days_of(context)
+            simulation = read_simulation(source.simulation or {})
+            written = write_days(simulation, load_settings().landing, start, end, tell)
+            return dg.MaterializeResult(metadata={"files_written": len(written)})
+
+        return landing
+
+    def _table(self, source: SourceSpec, table: TableSpec) -> dg.AssetsDefinition:
+        upstream = [self._key(name) for name in table.upstream]
+        if source.simulation is not None:
+            upstream.append(self._key(LANDING))
+        shared = {"group_name": self.group, "owners": [self.owner], "kinds": {"parquet", "duckdb"}}
+        good = dg.AssetSpec(self._key(table.name), deps=upstream, description=table.description, **shared)
+        bad = dg.AssetSpec(
+            self._key(f"{table.name}_quarantine"), deps=upstream, **shared,
+            description=f"Rows of {table.name} that break its contract: reason, source file and the raw row.",
+        )  # fmt: skip
+
+        @dg.multi_asset(
+            name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=shop_days(load_settings()),
+            backfill_policy=dg.BackfillPolicy.single_run(), pool=f"lake_{table.name}",
+        )  # fmt: skip
+        def ingested(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+            from ml_assets.ingestion.ingest import ingest
+
+            start, end = days_of(context)
+            report = ingest(source, table.name, load_settings(), start, end, progress=context.log.info)
+            counts = {"rows_in": report.rows_in, "first_day": start.isoformat(), "last_day": end.isoformat()}
+            yield dg.MaterializeResult(
+                asset_key=good.key, metadata={**counts, "dagster/row_count": report.rows_good}
+            )
+            yield dg.MaterializeResult(
+                asset_key=bad.key,
+                metadata={
+                    **counts,
+                    "dagster/row_count": report.rows_quarantined,
+                    "reasons": dg.MetadataValue.json(report.reasons),
+                    "share": report.quarantine_share,
+                },
+            )
+
+        return ingested
+
+    def _checks(self, table: TableSpec) -> list[dg.AssetChecksDefinition]:
+        shared = {"asset": self._key(table.name), "partitions_def": shop_days(load_settings())}
+
+        @dg.asset_check(name="quarantine_within_limit", blocking=True, **shared)
+        def quarantine_within_limit(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            """No more rows than the contract tolerates were set aside, in the sum and on each day."""
+            from ml_assets.ingestion.ledger import read_report
+            from ml_assets.ingestion.report import decide_quarantine
+
+            decision = decide_quarantine(read_report(load_settings().lake, table.name, *days_of(context)), table)
+            return dg.AssetCheckResult(
+                passed=decision.ok, description=decision.text, metadata={"share": decision.share}
+            )
+
+        @dg.asset_check(name="nothing_lost", blocking=True, **shared)
+        def nothing_lost(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            """Every row that came in is in the lake or in quarantine: counted in the files, not in the report."""
+            from ml_assets.ingestion.audit import count_rows
+            from ml_assets.ingestion.ledger import read_report
+
+            start, end = days_of(context)
+            lake = load_settings().lake
+            report = read_report(lake, table.name, start, end)
+            good, bad = count_rows(lake, table.name, start, end)
+            return dg.AssetCheckResult(
+                passed=report.rows_in == good + bad,
+                description=f"{report.rows_in:,} in = {good:,} good + {bad:,} quarantined",
+            )
+
+        return [quarantine_within_limit, nothing_lost]
+
+
+def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[date, date]:
+    """First and last day of the run's partitions, both included."""
+    window = context.partition_key_range
+    return date.fromisoformat(window.start), date.fromisoformat(window.end)

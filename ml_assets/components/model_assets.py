@@ -1,0 +1,173 @@
+"""The assets that make a champion: training set, tuning, candidate, evaluation, gate."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.components.pictures import picture
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.settings import load_settings
+
+HISTORY = ("int_sessions", "stg_products", "mart_products", "mart_daily_counts")
+"""What retrieval reads: every interaction, and which products can be sold."""
+
+
+def model_asset(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` for an asset of this model: key prefix, group and owner are the model's."""
+    return dg.asset(key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], **options)
+
+
+def told(context: dg.AssetExecutionContext) -> Callable[[str, int, int], None]:
+    """A progress callback that writes "what (3 of 8)" to the run's log."""
+
+    def tell(what: str, done: int, of: int) -> None:
+        context.log.info(f"{what} ({done} of {of})")
+
+    return tell
+
+
+def training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Training set, tuning, candidate, evaluation and champion of one model, with their checks."""
+    return [*_data_assets(spec), *_fit_assets(spec), *_gate_assets(spec)]
+
+
+def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    @model_asset(
+        spec, deps=[spec.spine, *HISTORY, ["feast", "definitions"]], kinds={"duckdb", "feast"}, pool="warehouse"
+    )
+    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """Candidates and features as of each decision time, with labels, split by one global time cut."""
+        from feature_repo.store import open_store
+        from ml_assets.learning.dataset import build_training_set
+
+        settings = load_settings()
+        dataset = build_training_set(spec, settings, open_store(settings), progress=told(context))
+        counts = {part.value: count.model_dump() for part, count in dataset.manifest.counts.items()}
+        return dg.MaterializeResult(
+            value={"path": str(dataset.path)},
+            data_version=dg.DataVersion(dataset.fingerprint),
+            metadata={
+                "dagster/row_count": sum(count["rows"] for count in counts.values()),
+                "parts": dg.MetadataValue.json(counts),
+                "features": len(dataset.manifest.features),
+                "path": dg.MetadataValue.path(dataset.path),
+            },
+        )
+
+    @dg.asset_check(asset=training_set, blocking=True)
+    def truth_within_reach(training_set: dict[str, Any]) -> dg.AssetCheckResult:
+        """Every part has groups, and retrieval reaches at least a tenth of what was bought."""
+        from ml_assets.learning.training_set import DatasetRef
+
+        counts = DatasetRef(Path(training_set["path"])).manifest.counts
+        ceilings = {part.value: count.ceiling for part, count in counts.items() if count.relevant}
+        passed = all(count.groups for count in counts.values() if count.decisions) and min(ceilings.values()) >= 0.1
+        said = ", ".join(f"{part} {ceiling:.2f}" for part, ceiling in ceilings.items())
+        return dg.AssetCheckResult(passed=passed, description=f"share of the truth among the candidates: {said}")
+
+    return [training_set, truth_within_reach]
+
+
+def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
+    @model_asset(spec, kinds={"optuna", "lightgbm"})
+    def tuning(context: dg.AssetExecutionContext, training_set: dict[str, Any]) -> dg.MaterializeResult:
+        """The best hyperparameters of a pruned, resumable search on the validation decisions."""
+        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.learning.tune import tune
+
+        found = tune(spec, load_settings(), DatasetRef(Path(training_set["path"])), progress=told(context))
+        metadata = {
+            "validation_ndcg_10": found.value or 0.0,
+            "trials_complete": found.complete,
+            "trials_pruned": found.pruned,
+            "params": dg.MetadataValue.json(dict(found.params)),
+        }
+        return dg.MaterializeResult(value=dict(found.params), metadata=metadata)
+
+    @model_asset(spec, kinds={"lightgbm", "mlflow"})
+    def candidate(training_set: dict[str, Any], tuning: dict[str, Any]) -> dg.MaterializeResult:
+        """A trained, published model version, not yet judged; its run is in MLflow."""
+        from ml_assets.learning.train import train
+        from ml_assets.learning.training_set import DatasetRef
+
+        trained = train(spec, load_settings(), DatasetRef(Path(training_set["path"])), tuning)
+        plots = {path.stem: picture(path.read_bytes()) for path in sorted(trained.plots.glob("*.png"))}
+        return dg.MaterializeResult(
+            value={"version": trained.version.version, "path": str(trained.version.path)},
+            data_version=dg.DataVersion(trained.version.version),
+            metadata={
+                "version": trained.version.version,
+                "mlflow_run": trained.run_id,
+                "rounds": trained.rounds,
+                "validation_ndcg_10": trained.validation_ndcg,
+                **plots,
+            },
+        )
+
+    return [tuning, candidate]
+
+
+def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    @model_asset(spec, kinds={"lightgbm", "evidently"})
+    def evaluation(training_set: dict[str, Any], candidate: dict[str, Any]) -> dg.MaterializeResult:
+        """The candidate over the full catalogue, next to the champion and every baseline, by slice, with intervals."""
+        from ml_assets.learning.evaluate import EVIDENTLY, REPORT, evaluate, evaluation_folder
+        from ml_assets.learning.summary import markdown
+        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.registry.promote import champion
+        from ml_assets.registry.versions import load_version
+
+        settings, version = load_settings(), load_version(Path(candidate["path"]))
+        dataset = DatasetRef(Path(training_set["path"]))
+        result = evaluate(spec, settings, dataset, version, champion(settings, spec))
+        folder = evaluation_folder(settings, spec.name, version.version)
+        return dg.MaterializeResult(
+            value={"version": version.version, "path": str(folder)},
+            metadata={
+                "report": dg.MetadataValue.url((folder / REPORT).as_uri()),
+                "evidently": dg.MetadataValue.url((folder / EVIDENTLY).as_uri()),
+                "metrics": dg.MetadataValue.md(markdown(result)),
+            },
+        )
+
+    @model_asset(spec, kinds={"mlflow"}, output_required=False)
+    def champion(
+        context: dg.AssetExecutionContext, candidate: dict[str, Any], evaluation: dict[str, Any]
+    ) -> Iterator[dg.MaterializeResult]:
+        """The version that should serve: the candidate if the gate lets it through, else the champion before it."""
+        from ml_assets.registry.gate import pass_gate
+
+        passed = pass_gate(spec, load_settings(), Path(candidate["path"]), Path(evaluation["path"]))
+        context.log.info(passed.decision.reason)
+        if passed.champion is None:
+            return  # nothing beat the baselines yet: there is nothing to serve, and downstream stays as it is
+        yield dg.MaterializeResult(
+            value={"version": passed.champion.version, "path": str(passed.champion.path)},
+            data_version=dg.DataVersion(passed.champion.version),
+            metadata={
+                "version": passed.champion.version,
+                "promoted": passed.decision.promote,
+                "reason": passed.decision.reason,
+                "checks": dg.MetadataValue.json([check.model_dump() for check in passed.decision.checks]),
+            },
+        )
+
+    @dg.asset_check(asset=evaluation)
+    def beats_reference(evaluation: dict[str, Any]) -> dg.AssetCheckResult:
+        """The candidate passes the champion gate, or is the champion already (warning only: the old one stays)."""
+        from ml_assets.learning.compare import decide
+        from ml_assets.learning.evaluate import RESULT
+        from ml_assets.learning.evaluation import read_result
+
+        result = read_result(Path(evaluation["path"]) / RESULT)
+        decision = decide(result, spec.gate)
+        kept = result.champion is not None
+        return dg.AssetCheckResult(
+            passed=decision.promote or result.already_champion,
+            severity=dg.AssetCheckSeverity.WARN if kept else dg.AssetCheckSeverity.ERROR,
+            description=decision.reason,
+        )
+
+    return [evaluation, champion, beats_reference]

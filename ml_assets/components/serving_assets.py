@@ -1,0 +1,111 @@
+"""The assets that put a champion to work: retrieval index, Bento, deployment, batch predictions."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.components.days import shop_days
+from ml_assets.components.model_assets import HISTORY, model_asset, told
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.settings import load_settings
+
+ONLINE = dg.AssetKey(["feast", "online_store"])
+
+
+def serving_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    """Retrieval index, service, deployment and batch predictions of one model, with their checks."""
+    return [_retrieval_index(spec), *_service_assets(spec), _batch_predictions(spec)]
+
+
+def _retrieval_index(spec: ModelSpec) -> dg.AssetsDefinition:
+    @model_asset(spec, deps=[*HISTORY], kinds={"scipy"}, pool="warehouse")
+    def retrieval_index() -> dg.MaterializeResult:
+        """Candidate generation as of now: histories, co-purchases, co-visits, popularity and launches."""
+        from ml_assets.retrieval.publish import publish_index
+
+        published = publish_index(spec, load_settings())
+        return dg.MaterializeResult(
+            value={"path": str(published.path), "as_of": published.as_of.isoformat()},
+            data_version=dg.DataVersion(published.path.name),
+            metadata={"products": published.products, "customers": published.customers},
+        )
+
+    return retrieval_index
+
+
+def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    @model_asset(spec, kinds={"bentoml"})
+    def service(champion: dict[str, Any], retrieval_index: dict[str, Any]) -> dg.MaterializeResult:
+        """A Bento: the service's code with the champion and its index built in as the last good version."""
+        from serving.build import build_bento
+
+        as_of = datetime.fromisoformat(retrieval_index["as_of"])
+        index = Path(retrieval_index["path"])
+        bento = build_bento(spec, Path(champion["path"]), load_settings(), index_folder=index, as_of=as_of)
+        return dg.MaterializeResult(
+            value={**vars(bento), "path": str(bento.path)},
+            data_version=dg.DataVersion(bento.digest),
+            metadata={"tag": bento.tag, "path": dg.MetadataValue.path(bento.path)},
+        )
+
+    @model_asset(spec, deps=[ONLINE], kinds={"bentoml", "http"})
+    def deployment(
+        service: dict[str, Any], champion: dict[str, Any], retrieval_index: dict[str, Any]
+    ) -> dg.MaterializeResult:
+        """The model server, answering with the champion: started if need be, otherwise it follows the pointer."""
+        from serving.build import BentoRef
+        from serving.deploy import deploy
+
+        bento = BentoRef(**{**service, "path": Path(service["path"])})
+        as_of = datetime.fromisoformat(retrieval_index["as_of"])
+        deployed = deploy(
+            load_settings(), spec, bento, Path(champion["path"]), Path(retrieval_index["path"]), as_of
+        )
+        return dg.MaterializeResult(
+            value={"url": deployed.url, "version": deployed.version},
+            metadata={
+                "endpoint": dg.MetadataValue.url(f"{deployed.url}{spec.serving.route}"),
+                "version": deployed.version,
+                "restarted": deployed.restarted,
+            },
+        )
+
+    @dg.asset_check(asset=deployment, blocking=True, pool="warehouse")
+    def answers(deployment: dict[str, Any]) -> dg.AssetCheckResult:
+        """The running server recommends products to a known and to an unknown customer, with the deployed version."""
+        from ml_assets.warehouse import some_customers
+        from serving.probe import probe
+
+        customers = some_customers(load_settings(), 50)
+        found = probe(deployment["url"], spec.serving.route, deployment["version"], customers, spec.serving.k)
+        return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
+
+    return [service, deployment, answers]
+
+
+def _batch_predictions(spec: ModelSpec) -> dg.AssetsDefinition:
+    @model_asset(
+        spec, deps=[ONLINE], kinds={"lightgbm", "parquet"}, pool="warehouse",
+        partitions_def=shop_days(load_settings()),
+    )  # fmt: skip
+    def batch_predictions(context: dg.AssetExecutionContext, champion: dict[str, Any]) -> dg.MaterializeResult:
+        """The champion's recommendations for every active customer, as of the end of the day."""
+        from feature_repo.store import open_store
+        from ml_assets.learning.batch import predict_day
+
+        settings, day = load_settings(), date.fromisoformat(context.partition_key)
+        written = predict_day(
+            spec, settings, open_store(settings), Path(champion["path"]), day, progress=told(context)
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": written.rows,
+                "customers": written.customers,
+                "version": written.version,
+                "path": dg.MetadataValue.path(written.path),
+            }
+        )
+
+    return batch_predictions

@@ -1,0 +1,111 @@
+"""Run the two jobs for the days that changed, ask the server, and say what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from ml_assets.demo.summary import Summary, collect, show
+from ml_assets.files import write_text_atomically
+from ml_assets.ingestion.errors import IngestionError
+from ml_assets.ingestion.ledger import changed_days
+from ml_assets.ingestion.spec import SourceSpec, load_source
+from ml_assets.runs import RunResult, dagster_home, execute_job, range_tags
+from ml_assets.settings import PROJECT, Settings
+
+CODE = {
+    "ingest": ("dbt_project", "shops", "ml_assets/ingestion"),
+    "train": ("dbt_project", "feature_repo", "ml_assets/defs", "ml_assets/learning", "ml_assets/retrieval", "serving"),
+}
+"""What each job's result depends on besides the data."""
+
+
+def run_demo(settings: Settings) -> int:
+    """Take the shop's raw events to a running server; 0 only when every check passed and the server answered."""
+    console = Console(highlight=False)
+    began = time.monotonic()
+    dagster_home(settings)
+    try:
+        source = load_source(settings.shop_file)
+        first, last = demo_days(source)
+        console.print(f"[bold]{source.name}[/]: {source.description}")
+        console.print(f"{first} to {last}, everything under {settings.shop_home}\n")
+        runs = list(_run_jobs(settings, source, first, last, console))
+    except (IngestionError, FileNotFoundError) as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+    failed = [run for run in runs if not run.succeeded]
+    if failed:
+        _explain(console, failed, settings)
+        return 1
+    summary = collect(settings, source, (first, last), runs, time.monotonic() - began)
+    folder = settings.home / "demo"
+    write_text_atomically(folder / "summary.json", summary.model_dump_json(indent=1) + "\n")
+    show(console, summary, folder / "summary.json")
+    return 0 if summary.ok else 1
+
+
+def demo_days(source: SourceSpec) -> tuple[date, date]:
+    """First and last day of the demo: the simulation's history, or the shop's calendar up to yesterday."""
+    if source.simulation is not None:
+        from ml_assets.simulation.spec import read_simulation
+
+        return source.calendar.start, read_simulation(source.simulation).end
+    return source.calendar.start, source.calendar.end or date.today() - timedelta(days=1)
+
+
+def _run_jobs(
+    settings: Settings, source: SourceSpec, first: date, last: date, console: Console
+) -> Iterator[RunResult]:
+    """Run `ingest` over the days that changed and `train` on top; what is unchanged since a good run is skipped."""
+    logs = settings.shop_home / "logs"
+    start = _first_changed_day(settings, source, first, last)
+    if start is None:
+        console.print("ingest: no day and no model changed since the last run")
+    else:
+        console.print(f"[bold]ingest[/] {start} to {last} (log: {logs / 'ingest.log'})")
+        result = execute_job("ingest", range_tags(str(start), str(last)), logs / "ingest.log", console.print)
+        yield result
+        if not result.succeeded or result.failed_checks:
+            return
+        write_text_atomically(_mark(settings, "ingest"), _code("ingest"))
+    console.print(f"[bold]train[/] as of {last} (log: {logs / 'train.log'})")
+    yield execute_job("train", {"dagster/partition": str(last)}, logs / "train.log", console.print)
+
+
+def _first_changed_day(settings: Settings, source: SourceSpec, first: date, last: date) -> date | None:
+    """The first day to ingest again: features of every later day rest on it; None when all is current."""
+    mark = _mark(settings, "ingest")
+    if not mark.exists() or mark.read_text() != _code("ingest"):
+        return first
+    changed = [day for table in source.tables for day in changed_days(source, table, settings, first, last)]
+    return min(changed, default=None)
+
+
+def _mark(settings: Settings, job: str) -> Path:
+    return settings.shop_home / "demo" / f"{job}.code"
+
+
+def _code(job: str) -> str:
+    """Hex SHA-256 over the files the job's result depends on."""
+    digest = hashlib.sha256()
+    for folder in CODE[job]:
+        for path in sorted((PROJECT / folder).rglob("*")):
+            if path.suffix in {".py", ".sql", ".yml", ".yaml"} and "target" not in path.parts:
+                digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _explain(console: Console, failed: list[RunResult], settings: Settings) -> None:
+    console.print("\n[bold red]The demo failed.[/]")
+    for run in failed:
+        for error in run.errors:
+            console.print(f"[red]{error}[/]")
+        for check in run.failed_checks:
+            console.print(f"[red]check {check.name} on {check.asset}: {check.description}[/]")
+    console.print(f"Full logs: {settings.shop_home / 'logs'}; the same in the UI: make ui")

@@ -1,0 +1,218 @@
+"""The typed description of a shop's sources: everything a `shops/<name>.yaml` may say.
+
+A shop is a YAML file. It `extends` the canonical contract (`shops/contract.yaml`: types, nulls, ranges,
+allowed values, declared once) and adds addresses, the column mapping and rules of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NAME = r"^[a-z][a-z0-9_]*$"
+SqlType = Literal["VARCHAR", "INTEGER", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP", "DATE"]
+Format = Literal["parquet", "csv", "jsonl"]
+
+
+class Strict(BaseModel):
+    """A frozen model that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class CalendarSpec(Strict):
+    """The days the shop trades: one partition each."""
+
+    start: date = Field(description="first day")
+    end: date | None = Field(default=None, description="last day; none while the shop is still trading")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"calendar.end {self.end} lies before calendar.start {self.start}")
+        return self
+
+
+class ColumnSpec(Strict):
+    """One canonical column: where it comes from, and what its values must satisfy."""
+
+    source: str = Field(alias="from", description="SQL expression over the raw columns (all of them text)")
+    type: SqlType
+    description: str = Field(min_length=1)
+    unit: str | None = None
+    nullable: bool = False
+    min: float | None = Field(default=None, description="least allowed value")
+    above: float | None = Field(default=None, description="values must be strictly greater than this")
+    max: float | None = Field(default=None, description="greatest allowed value")
+    allowed: tuple[str, ...] | None = None
+    pattern: str | None = Field(default=None, description="regular expression the whole text must match")
+
+    @model_validator(mode="after")
+    def _checks_fit_the_type(self) -> Self:
+        numeric = self.type in {"INTEGER", "BIGINT", "DOUBLE"}
+        if not numeric and any(bound is not None for bound in (self.min, self.above, self.max)):
+            raise ValueError(f"min, above and max are for numbers, not for {self.type}")
+        if self.type != "VARCHAR" and (self.allowed is not None or self.pattern is not None):
+            raise ValueError(f"allowed and pattern are for VARCHAR, not for {self.type}")
+        return self
+
+
+class TimeSpec(Strict):
+    """When a row happened, and how far from its partition's day that may lie."""
+
+    column: str
+    max_lateness_days: int | None = Field(
+        default=None, ge=0, description="older rows are `late`; none accepts any age"
+    )
+    future_tolerance_minutes: int = Field(
+        default=0, ge=0, description="grace past the day's end before `future`"
+    )
+
+
+class OutlierSpec(Strict):
+    """A number is an outlier when it is `max_ratio` times more or less than what the lake knew that day."""
+
+    relative_to: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", description="table.column in the lake"
+    )
+    by: str = Field(description="key column, of the same name in both tables")
+    max_ratio: float = Field(gt=1, description="|ln(value / reference)| > ln(max_ratio) is an outlier")
+
+
+class TableSpec(Strict):
+    """One table of the lake: where its raw files are, and the contract its rows meet or are set aside by."""
+
+    name: str = Field(pattern=NAME)
+    description: str = Field(min_length=1)
+    address: str = Field(
+        description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted"
+    )
+    override: bool = Field(default=False, description="the setting `data` replaces the address")
+    format: Format | None = Field(default=None, description="inferred from the suffix when absent")
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV files")
+    encoding: str = Field(default="utf8", description="of CSV and JSON-lines files")
+    day: str | None = Field(
+        default=None, description="SQL over raw columns: the row's partition, where the address has no {day}"
+    )
+    derive: str | None = Field(
+        default=None,
+        description="SQL over `raw` that makes this table's raw rows; keeps _source, _day, _row, _line",
+    )
+    columns: dict[str, ColumnSpec] = Field(min_length=1)
+    time: TimeSpec
+    key: tuple[str, ...] = Field(min_length=1, description="unique among good rows, also over late arrivals")
+    references: dict[str, str] = Field(default_factory=dict, description="column -> table.column in the lake")
+    outliers: dict[str, OutlierSpec] = Field(default_factory=dict)
+    rules: dict[str, str] = Field(
+        default_factory=dict, description="reason -> SQL condition over raw columns bad rows meet"
+    )
+    max_quarantine_share: float = Field(ge=0, le=1, description="more than this fails the blocking check")
+    quarantine_min_rows: int = Field(
+        default=200, ge=1, description="smaller days are judged only in the run's sum"
+    )
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        named = {"time.column": [self.time.column], "key": self.key, "references": self.references}
+        named["outliers"] = [*self.outliers, *(rule.by for rule in self.outliers.values())]
+        for where, columns in named.items():
+            for column in columns:
+                if column not in self.columns:
+                    raise ValueError(f"{where}: no column {column!r}; there are {', '.join(self.columns)}")
+        if self.columns[self.time.column].type != "TIMESTAMP" or self.columns[self.time.column].nullable:
+            raise ValueError(f"time.column {self.time.column!r} must be a TIMESTAMP that is not nullable")
+        if ("{day}" in self.address) == (self.day is not None):
+            raise ValueError(
+                "say the day of a row once: `{day}` in the address, or `day:` as SQL over raw columns"
+            )
+        return self
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Tables of the lake this one is checked against; they are ingested first."""
+        named = [*self.references.values(), *(rule.relative_to for rule in self.outliers.values())]
+        return tuple(sorted({address.split(".")[0] for address in named}))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the contract: the same rows under another contract are not the same table."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class SourceSpec(Strict):
+    """A shop: its calendar and its raw tables."""
+
+    name: str = Field(pattern=NAME)
+    description: str = Field(min_length=1)
+    calendar: CalendarSpec
+    simulation: dict[str, Any] | None = Field(default=None, description="read by ml_assets.simulation only")
+    tables: dict[str, TableSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Self:
+        for table in self.tables.values():
+            rules = {**table.references, **{name: rule.relative_to for name, rule in table.outliers.items()}}
+            for column, address in rules.items():
+                other, _, target = address.partition(".")
+                if (
+                    other not in self.tables
+                    or target not in self.tables[other].columns
+                    or other == table.name
+                ):
+                    raise ValueError(
+                        f"tables.{table.name}: {column} refers to {address!r}, which does not exist"
+                    )
+        return self
+
+    def table(self, name: str) -> TableSpec:
+        """The table of that name.
+
+        Raises:
+            KeyError: when there is none; it names those there are.
+        """
+        if name not in self.tables:
+            raise KeyError(f"shop {self.name} has no table {name!r}; it has {', '.join(sorted(self.tables))}")
+        return self.tables[name]
+
+
+def load_source(path: Path) -> SourceSpec:
+    """Read a shop's YAML on top of the contract it `extends`.
+
+    Raises:
+        FileNotFoundError: when there is no such shop; it names the ones there are.
+        pydantic.ValidationError: when a key or value is wrong; it names the field.
+    """
+    if not path.exists():
+        shops = sorted(shop.stem for shop in path.parent.glob("*.yaml") if shop.stem != "contract")
+        raise FileNotFoundError(f"no shop at {path}; there are: {', '.join(shops) or 'none'}")
+    return parse_source(_with_base(path))
+
+
+def parse_source(content: Mapping[str, Any]) -> SourceSpec:
+    """Build the spec from a mapping as YAML gives it; a column given as text is its `from`."""
+    tables = {name: {"name": name, **table} for name, table in content.get("tables", {}).items()}
+    return SourceSpec.model_validate({**content, "tables": tables})
+
+
+def _with_base(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    base = content.pop("extends", None)
+    return content if base is None else merge(_with_base(path.parent / base), content)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `over` on `base`, mapping by mapping; text laid on a mapping becomes its `from`."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping):
+            merged[key] = merge(below, value if isinstance(value, Mapping) else {"from": value})
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,67 @@
+"""The content address of a training set: what of the spec, the data and the code it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.settings import PROJECT
+
+_CODE = (
+    "dbt_project/models/**/*.sql",
+    "dbt_project/macros/**/*.sql",
+    "feature_repo/**/*.py",
+    "ml_assets/retrieval/*.py",
+    *(f"ml_assets/learning/{name}.py" for name in ("baselines", "dataset", "decisions", "sampling", "split")),
+)
+
+_DAYS = "select * from mart_daily_counts where event_day < $until order by event_day"
+
+_SPINE = """
+select count(*) as n, coalesce(bit_xor(hash(spine)), 0)::varchar as content
+from {spine} as spine
+where decision_day < $until
+"""
+
+
+def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: date) -> dict[str, str]:
+    """Versions of the data before the day `until`: the daily counts, the spine's content, the last day.
+
+    Raises:
+        duckdb.Error: when the warehouse has not been built.
+    """
+    days = warehouse.execute(_DAYS, {"until": until}).fetchall()
+    spine = warehouse.execute(_SPINE.format(spine=spec.spine), {"until": until}).fetchall()
+    return {
+        "daily_counts": _short(repr(days)),
+        "spine": _short(repr(spine)),
+        "last_event_day": days[-1][0].isoformat() if days else "none",
+    }
+
+
+def code_version(root: Path = PROJECT) -> str:
+    """Hash of the sources that decide what a training set holds: SQL, features, retrieval, sampling."""
+    files = sorted({file for pattern in _CODE for file in root.glob(pattern)})
+    return _short(json.dumps([[str(file.relative_to(root)), file.read_text()] for file in files]))
+
+
+def training_set_address(spec: ModelSpec, data: dict[str, str], code: str) -> str:
+    """First 16 hex of the SHA-256 over the spec's part, the data's versions and the code's."""
+    parts: Iterable[str] = (
+        *("name", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
+        *("horizon_days", "slices", "retrieval", "split"),
+    )
+    described: dict[str, Any] = {name: spec.model_dump(mode="json")[name] for name in parts}
+    described["training"] = {"negatives": spec.training.negatives, "seed": spec.training.seed}
+    return _short(json.dumps([described, data, code], sort_keys=True))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

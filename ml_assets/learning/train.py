@@ -1,0 +1,136 @@
+"""Train: early stopping on validation, a refit with validation, a published version, an MLflow run."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml_assets.learning import explain, ranker
+from ml_assets.learning.sampling import keep_negatives
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.split import Part
+from ml_assets.learning.tracking import environment, experiment, log, open_mlflow, run
+from ml_assets.learning.training_set import MANIFEST, DatasetRef, Frame, Rows, load_frame, load_rows
+from ml_assets.registry.versions import VersionRef, publish_version
+from ml_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import lightgbm
+    from mlflow.tracking import MlflowClient
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A published version and the MLflow run of this training (the version names its first run)."""
+
+    version: VersionRef
+    run_id: str
+    rounds: int
+    validation_ndcg: float
+    importance: tuple[explain.Importance, ...]
+    plots: Path
+
+
+def train(
+    spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mapping[str, Any] | None = None
+) -> Trained:
+    """Train and publish a model version; the same inputs give the same bits, hence the same version.
+
+    Rounds are chosen by early stopping on the validation decisions; the published booster is then refitted on
+    train and validation together with that many rounds, so that it knows the weeks nearest to those it will
+    serve.
+
+    Args:
+        spec: the model.
+        settings: the deployment.
+        dataset: the training set.
+        tuned: the parameters tuning found; they go over the defaults.
+    """
+    features = dataset.manifest.features
+    params = ranker.parameters(spec, settings, tuned)
+    client = open_mlflow(settings)
+    tags = {"kind": "training", "training_set": dataset.fingerprint}
+    where = experiment(client, settings, spec.name)
+    with run(client, where, f"train {spec.name}", tags) as run_id:
+        frame = load_frame(dataset, Part.VALIDATION, features, spec)
+        booster, rounds, ndcg = _fit(spec, dataset, params, frame)
+        metrics = {"validation_ndcg_10": ndcg, "rounds": rounds}
+        version = publish_version(
+            settings,
+            spec.name,
+            booster.model_to_string(),
+            run_id,
+            features=features,
+            params=params,
+            training_set=dataset.fingerprint,
+            metrics=metrics,
+            created_from=_created_from(spec, dataset),
+        )
+        plots = settings.model_home(spec.name) / "plots" / version.version
+        importance = explain.explain(booster, frame.rows.x, features, plots, spec.training.seed)
+        log(client, run_id, {**params, **dataset.described()}, metrics, {"version": version.version})
+        _log_files(client, run_id, version, dataset, plots)
+        if version.run_id != run_id:
+            log(client, run_id, tags={"reproduces_run": version.run_id})
+        return Trained(version, run_id, rounds, ndcg, importance, plots)
+
+
+def _fit(
+    spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any], frame: Frame
+) -> tuple[lightgbm.Booster, int, float]:
+    features = dataset.manifest.features
+    rows = load_rows(dataset, Part.TRAIN, features, spec)
+    metric = ranker.ValidationNdcg(frame, spec.truth_grade)
+    fitted = ranker.binned(rows, features, params)
+    validation = ranker.binned(frame.rows, features, params, reference=fitted)
+    stop = ranker.stop_early(spec.training.early_stopping)
+    first = ranker.fit(params, fitted, spec.training.rounds, validation, metric, callbacks=[stop])
+    rounds = first.best_iteration or spec.training.rounds
+    ndcg = float(first.best_score["validation"][metric.name])
+    del fitted, validation, first
+    both = _joined(rows, frame.rows, spec)
+    return ranker.fit(params, ranker.binned(both, features, params), rounds), rounds, ndcg
+
+
+def _joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
+    """Train rows and validation rows, the latter with as few negatives as the former."""
+    training = spec.training
+    thin = validation.take(
+        keep_negatives(validation.label, validation.group, training.negatives, training.seed)
+    )
+    return Rows(
+        np.concatenate([rows.x, thin.x]),
+        np.concatenate([rows.label, thin.label]),
+        np.concatenate([rows.sizes, thin.sizes]),
+    )
+
+
+def _created_from(spec: ModelSpec, dataset: DatasetRef) -> dict[str, Any]:
+    return {
+        "training_set": dataset.fingerprint,
+        "data": dict(dataset.manifest.data),
+        "code": dataset.manifest.code,
+        "feature_service": spec.feature_service,
+        "retrieval": spec.retrieval.model_dump(),
+        "split": {
+            part.value: [day.isoformat() for day in days] for part, days in dataset.manifest.split.items()
+        },
+    }
+
+
+def _log_files(
+    client: MlflowClient, run_id: str, version: VersionRef, dataset: DatasetRef, plots: Path
+) -> None:
+    client.log_artifacts(run_id, str(version.path), "model")
+    client.log_artifacts(run_id, str(plots), "plots")
+    client.log_artifact(run_id, str(dataset.path / MANIFEST), "training_set")
+    with tempfile.TemporaryDirectory() as folder:
+        said = Path(folder) / "environment.json"
+        said.write_text(json.dumps(environment(), indent=2) + "\n")
+        client.log_artifact(run_id, str(said))

@@ -1,0 +1,229 @@
+"""Hyperparameter search: Optuna with pruning; killed and resumed it makes the trials it would have made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.learning import ranker
+from ml_assets.learning.sampling import sample_groups
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.split import Part
+from ml_assets.learning.tracking import environment, experiment, log, open_mlflow, run
+from ml_assets.learning.training_set import DatasetRef, Rows, load_frame, load_rows
+from ml_assets.registry.journal import trim_torn_line
+from ml_assets.registry.lock import file_lock
+from ml_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import lightgbm
+    import optuna
+
+Progress = Callable[[str, int, int], None]
+
+WARMUP_ROUNDS = 10
+"""Rounds every trial gets before it may be pruned."""
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The best parameters found; empty when there was no trial."""
+
+    params: Mapping[str, Any]
+    value: float | None
+    complete: int
+    pruned: int
+    journal: Path | None
+
+
+def tune(
+    spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Progress | None = None
+) -> TuningResult:
+    """Search on a sample of the training groups for the best validation NDCG@10.
+
+    The first trial is the defaults, so that tuning never returns worse than them. The study is kept in
+    `<model_home>/tuning/<key>/journal.log`, keyed by training set and spec: a finished one is only read, a
+    killed one goes on where it was. Every trial becomes an MLflow run.
+
+    Args:
+        spec: the model.
+        settings: the deployment.
+        dataset: the training set.
+        progress: called with (message, trials done, trials in all).
+    """
+    if not spec.tuning.trials:
+        return TuningResult({}, None, 0, 0, None)
+    folder = settings.model_home(spec.name) / "tuning" / study_key(spec, settings, dataset)
+    folder.mkdir(parents=True, exist_ok=True)
+    with file_lock(folder / ".lock"):
+        study = open_study(folder / "journal.log", spec)
+        if _finished(study) < spec.tuning.trials:
+            _search(study, spec, settings, dataset, progress)
+        _record(study, spec, settings, dataset, folder.name)
+        states = [trial.state.name for trial in study.trials]
+        return TuningResult(
+            params=dict(study.best_params),
+            value=float(study.best_value),
+            complete=states.count("COMPLETE"),
+            pruned=states.count("PRUNED"),
+            journal=folder / "journal.log",
+        )
+
+
+def study_key(spec: ModelSpec, settings: Settings, dataset: DatasetRef) -> str:
+    """Content address of a study: everything its trials depend on except how many there are."""
+    said = {
+        "training_set": dataset.fingerprint,
+        "tuning": spec.tuning.model_dump(exclude={"trials", "timeout_seconds"}),
+        "params": ranker.parameters(spec, settings),
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_study(journal: Path, spec: ModelSpec) -> optuna.Study:
+    """Open or create the study: a torn last line is trimmed, a trial whose process died counts as failed."""
+    import optuna
+    from optuna.storages.journal import JournalFileBackend, JournalStorage
+    from optuna.storages.journal._file import BaseJournalFileLock
+    from optuna.trial import TrialState
+
+    class HeldOutside(BaseJournalFileLock):
+        """The study's folder is locked while it is open; Optuna's lock files would outlive a kill."""
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            return None
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trim_torn_line(journal)
+    study = optuna.create_study(
+        study_name=spec.name,
+        storage=JournalStorage(JournalFileBackend(str(journal), lock_obj=HeldOutside())),
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARMUP_ROUNDS),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
+
+
+def _finished(study: optuna.Study) -> int:
+    from optuna.trial import TrialState
+
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+
+def _search(
+    study: optuna.Study, spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Progress | None
+) -> None:
+    import time
+
+    import optuna
+
+    objective = _objective(spec, settings, dataset)
+    started = time.monotonic()
+    while (done := _finished(study)) < spec.tuning.trials:
+        elapsed = time.monotonic() - started
+        if spec.tuning.timeout_seconds and done and elapsed > spec.tuning.timeout_seconds:
+            return
+        if not done and not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+            study.enqueue_trial({name: ranker.DEFAULTS[name] for name in SPACE})
+        # A sampler seeded by the trials behind it: a resumed search draws what an uninterrupted one would
+        # have.
+        study.sampler = optuna.samplers.TPESampler(seed=spec.training.seed + done, n_startup_trials=4)
+        study.optimize(objective, n_trials=1)
+        if progress:
+            progress(f"best validation NDCG@10 {study.best_value:.4f}", done + 1, spec.tuning.trials)
+
+
+SPACE: dict[str, Callable[[optuna.Trial], Any]] = {
+    "learning_rate": lambda trial: trial.suggest_float("learning_rate", 0.04, 0.2, log=True),
+    "num_leaves": lambda trial: trial.suggest_int("num_leaves", 15, 63, log=True),
+    "min_data_in_leaf": lambda trial: trial.suggest_int("min_data_in_leaf", 20, 400, log=True),
+    "feature_fraction": lambda trial: trial.suggest_float("feature_fraction", 0.3, 1.0),
+    "lambda_l2": lambda trial: trial.suggest_float("lambda_l2", 0.01, 30.0, log=True),
+    "lambdarank_truncation_level": lambda trial: trial.suggest_int("lambdarank_truncation_level", 10, 40),
+}
+"""What is searched. Nothing here changes the bins, so that all trials share one binned data set."""
+
+
+def _objective(spec: ModelSpec, settings: Settings, dataset: DatasetRef) -> Callable[[optuna.Trial], float]:
+    features = dataset.manifest.features
+    rows = load_rows(dataset, Part.TRAIN, features, spec)
+    rows = rows.take(sample_groups(rows.sizes, spec.tuning.sample_groups, spec.training.seed))
+    frame = load_frame(dataset, Part.VALIDATION, features, spec)
+    metric = ranker.ValidationNdcg(frame, spec.truth_grade)
+    fixed = ranker.parameters(spec, settings)
+    train, validation = _binned_pair(rows, frame.rows, features, fixed)
+
+    def objective(trial: optuna.Trial) -> float:
+        params = ranker.parameters(spec, settings, {name: draw(trial) for name, draw in SPACE.items()})
+        booster = ranker.fit(
+            params,
+            train,
+            spec.tuning.rounds,
+            validation,
+            metric,
+            callbacks=[_report_to(trial), ranker.stop_early(spec.training.early_stopping)],
+        )
+        trial.set_user_attr("rounds", booster.best_iteration)
+        return float(booster.best_score["validation"][metric.name])
+
+    return objective
+
+
+def _binned_pair(
+    rows: Rows, validation: Rows, features: tuple[str, ...], params: Mapping[str, Any]
+) -> tuple[lightgbm.Dataset, lightgbm.Dataset]:
+    train = ranker.binned(rows, features, params)
+    return train, ranker.binned(validation, features, params, reference=train)
+
+
+def _report_to(trial: optuna.Trial) -> Callable[..., None]:
+    """A LightGBM callback: tells the trial its validation NDCG every fifth round, prunes it when it lags."""
+    import optuna
+
+    def report(env: Any) -> None:
+        if env.iteration % 5 == 4:
+            trial.report(env.evaluation_result_list[0][2], env.iteration)
+            if trial.should_prune():
+                trial.set_user_attr("rounds", env.iteration + 1)
+                raise optuna.TrialPruned
+
+    return report
+
+
+def _record(study: optuna.Study, spec: ModelSpec, settings: Settings, dataset: DatasetRef, key: str) -> None:
+    """Log every ended trial that MLflow does not have yet: one run each, tagged by study and number."""
+    client = open_mlflow(settings)
+    where = experiment(client, settings, spec.name)
+    known = {
+        found.data.tags["trial"]
+        for found in client.search_runs([where], f"tags.study = '{key}'", max_results=10_000)
+    }
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.state.is_finished() or str(trial.number) in known:
+            continue
+        tags = {
+            "kind": "trial",
+            "study": key,
+            "trial": str(trial.number),
+            "training_set": dataset.fingerprint,
+        }
+        with run(client, where, f"trial {trial.number}", {**tags, "state": trial.state.name}) as run_id:
+            last = trial.intermediate_values.get(max(trial.intermediate_values, default=-1))
+            value = trial.value if trial.value is not None else last
+            log(
+                client,
+                run_id,
+                params={**ranker.parameters(spec, settings, trial.params), **dataset.described()},
+                metrics={"validation_ndcg_10": value, "rounds": trial.user_attrs.get("rounds")},
+                tags={f"env.{name}": value for name, value in environment().items()},
+            )

@@ -1,0 +1,195 @@
+"""The pointer that the running service follows: one small file, replaced in one step.
+
+Rolling back is writing the old value again, which needs neither the registry nor a network. The hashes in it
+are what the service checks before it takes anything up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ml_assets.files import sha256_file, write_text_atomically
+from ml_assets.registry import journal
+from ml_assets.registry.lock import file_lock
+from ml_assets.registry.versions import BOOSTER
+from ml_assets.settings import Settings
+
+
+class PointerError(ValueError):
+    """The pointer, or what it points to, cannot be served; the text says which file and why."""
+
+
+class Pointer(BaseModel):
+    """What serves: a model version, a retrieval index and an online store, each by path and content hash."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_name: str | None = Field(default=None, description="the model's name in its spec")
+    model_version: str = Field(description="the version that answers name")
+    model_path: Path = Field(description="folder of the version: booster.txt and model.json")
+    model_sha256: str = Field(description="SHA-256 of booster.txt")
+    index_path: Path = Field(description="folder of the retrieval index")
+    index_sha256: str = Field(description="`sha256_folder` of it")
+    online_store: Path = Field(description="the online store's sqlite file")
+    as_of: datetime = Field(description="UTC midnight that counts as now, see `now`")
+    deployed_at: datetime = Field(description="UTC time of the deployment")
+
+    @property
+    def booster(self) -> Path:
+        """The booster's text file."""
+        return self.model_path / BOOSTER
+
+    @property
+    def now(self) -> float:
+        """`as_of` in Unix seconds; a time without a zone is UTC."""
+        as_of = self.as_of if self.as_of.tzinfo else self.as_of.replace(tzinfo=UTC)
+        return as_of.timestamp()
+
+
+def make_pointer(
+    *,
+    model_name: str,
+    model_version: str,
+    version_folder: Path,
+    index_folder: Path,
+    online_store: Path,
+    as_of: datetime,
+    deployed_at: datetime,
+) -> Pointer:
+    """Point to a version, an index and an online store, hashing the files as they are now.
+
+    Raises:
+        PointerError: when the model or the index is missing.
+    """
+    if not (version_folder / BOOSTER).is_file():
+        raise PointerError(f"no model file {version_folder / BOOSTER}: train it, or choose another version")
+    if not index_folder.is_dir():
+        raise PointerError(f"no retrieval index at {index_folder}: build it first")
+    return Pointer(
+        model_name=model_name,
+        model_version=model_version,
+        model_path=version_folder.resolve(),
+        model_sha256=sha256_file(version_folder / BOOSTER),
+        index_path=index_folder.resolve(),
+        index_sha256=sha256_folder(index_folder),
+        online_store=online_store.resolve(),
+        as_of=as_of,
+        deployed_at=deployed_at,
+    )
+
+
+def pointer_path(settings: Settings, name: str) -> Path:
+    """Where the model's pointer lies."""
+    return settings.model_home(name) / "serving" / "pointer.json"
+
+
+def read_pointer(path: Path) -> Pointer | None:
+    """The current pointer, or None when nothing was deployed yet.
+
+    Raises:
+        pydantic.ValidationError: when the file is not a pointer; it names the wrong fields.
+    """
+    return Pointer.model_validate_json(path.read_text()) if path.exists() else None
+
+
+def require_pointer(path: Path) -> Pointer:
+    """The pointer at `path`, for whom there must be one.
+
+    Raises:
+        PointerError: when it is missing, no JSON, or lacks or misspells a key; the text names each.
+    """
+    try:
+        return Pointer.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise PointerError(f"no pointer at {path}: nothing has been deployed yet") from None
+    except OSError as error:
+        raise PointerError(f"cannot read the pointer at {path}: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}" for problem in error.errors()
+        )
+        raise PointerError(f"the pointer at {path} is not usable: {problems}") from error
+
+
+def verify_pointer(pointer: Pointer) -> None:
+    """Check that everything the pointer names exists and has the hash it had when it was deployed.
+
+    Raises:
+        PointerError: naming the first file that is missing or differs, with the expected and the found hash.
+    """
+    if not pointer.booster.is_file():
+        raise PointerError(f"no model file {pointer.booster} (version {pointer.model_version})")
+    _same("model file", pointer.booster, pointer.model_sha256, sha256_file(pointer.booster))
+    if not pointer.index_path.is_dir():
+        raise PointerError(f"no retrieval index at {pointer.index_path}")
+    _same("retrieval index", pointer.index_path, pointer.index_sha256, sha256_folder(pointer.index_path))
+    if not pointer.online_store.is_file():
+        raise PointerError(f"no online store at {pointer.online_store}: materialize the features")
+
+
+def _same(what: str, path: Path, expected: str, found: str) -> None:
+    if expected != found:
+        raise PointerError(
+            f"the {what} {path} is not what was deployed: expected sha256 {expected[:12]}…, "
+            f"found {found[:12]}…; restore it or deploy again"
+        )
+
+
+def write_pointer(path: Path, pointer: Pointer, reason: str = "deployed") -> Pointer | None:
+    """Replace the pointer in one step, note it in `history.jsonl` beside it, return the pointer before."""
+    with file_lock(path.with_name(".pointer.lock")):
+        before = read_pointer(path)
+        _swap(path, pointer, reason)
+        return before
+
+
+def roll_back(path: Path, reason: str) -> Pointer:
+    """Put back the pointer that served before the current one (by the history) and return it.
+
+    Rolling back twice goes two deployments back, never to and fro.
+
+    Raises:
+        LookupError: when there is nothing before the current pointer.
+    """
+    with file_lock(path.with_name(".pointer.lock")):
+        served = served_before(path)
+        if not served:
+            raise LookupError(f"{path}: no earlier deployment to roll back to; deploy a champion instead")
+        _swap(path, served[-1], reason, rollback=True)
+        return served[-1]
+
+
+def served_before(path: Path) -> list[Pointer]:
+    """The deployments a rollback can still go back to, oldest first (the current one is not among them)."""
+    stack: list[Pointer] = []
+    for entry in journal.read(_history(path)):
+        noted = Pointer.model_validate(entry["pointer"])
+        if not entry["rollback"]:
+            stack.append(noted)
+        while entry["rollback"] and stack and stack[-1] != noted:
+            stack.pop()
+    current = read_pointer(path)
+    return stack[: stack.index(current)] if current in stack else stack
+
+
+def _history(path: Path) -> Path:
+    return path.with_name("history.jsonl")
+
+
+def _swap(path: Path, pointer: Pointer, reason: str, rollback: bool = False) -> None:
+    """Note first, swap second: killed in between, the history shows a deployment that never served."""
+    noted = {"reason": reason, "rollback": rollback, "pointer": pointer.model_dump(mode="json")}
+    journal.append(_history(path), noted)
+    write_text_atomically(path, pointer.model_dump_json(indent=2) + "\n")
+
+
+def sha256_folder(path: Path) -> str:
+    """Hex SHA-256 over the names and contents of a folder's files, whatever order the disk lists them in."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_file(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,155 @@
+"""Promotion: one at a time, through MLflow's alias, with a journal of what became champion, when and why.
+
+MLflow's alias is an upsert without compare-and-set. The file lock makes the look at the champion and the swap
+one step, and a decision taken against a champion that is no longer one is refused.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.tracking import open_mlflow
+from ml_assets.registry import journal
+from ml_assets.registry.lock import file_lock
+from ml_assets.registry.versions import VersionRef, load_version, versions_home
+from ml_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+    from ml_assets.learning.compare import GateDecision
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class StaleDecisionError(RuntimeError):
+    """The champion changed after the candidate was compared to it."""
+
+
+def champion(settings: Settings, spec: ModelSpec) -> VersionRef | None:
+    """The verified version behind MLflow's champion alias, or None when nothing was promoted yet.
+
+    Raises:
+        CorruptedVersionError: when the champion's files were altered.
+        FileNotFoundError: when the champion's folder is gone.
+    """
+    version = champion_version(open_mlflow(settings), spec.name)
+    return None if version is None else load_version(versions_home(settings, spec.name) / version)
+
+
+def champion_version(client: MlflowClient, name: str) -> str | None:
+    """The version id behind the champion alias."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.get_model_version_by_alias(name, CHAMPION).tags["version"])
+    except MlflowException:  # no such registered model, or no such alias
+        return None
+
+
+def promotion_journal(settings: Settings, name: str) -> Path:
+    """Where the model's journal lies."""
+    return settings.model_home(name) / "journal.jsonl"
+
+
+def apply_decision(
+    settings: Settings, spec: ModelSpec, ref: VersionRef, decision: GateDecision, at: datetime | None = None
+) -> dict[str, Any]:
+    """Make the candidate champion if the gate said so, else keep it as challenger; return the entry.
+
+    Deciding the same twice changes nothing: for the champion itself the entry that promoted it is returned.
+
+    Args:
+        settings: the deployment.
+        spec: the model.
+        ref: the candidate's verified version.
+        decision: the gate's decision about exactly this version.
+        at: when, for the journal; default now.
+
+    Raises:
+        ValueError: when the decision is about another version.
+        StaleDecisionError: when the champion is no longer the one the candidate was compared to. Evaluate
+            again.
+    """
+    if decision.candidate != ref.version:
+        raise ValueError(
+            f"the decision is about version {decision.candidate}, the candidate is {ref.version}"
+        )
+    path = promotion_journal(settings, spec.name)
+    client = open_mlflow(settings)
+    with file_lock(path.with_name("promotion.lock")):
+        current = champion_version(client, spec.name)
+        _settle(path, current)
+        if current == ref.version:
+            return _entry_of(path, ref.version)
+        if current != decision.champion:
+            raise StaleDecisionError(
+                f"{spec.name}: {ref.version} was compared to {decision.champion or 'the best baseline'}, "
+                f"but {current or 'nothing'} is champion now. Evaluate it again."
+            )
+        registered = register(client, spec.name, ref)
+        entry = _entry(ref, decision, registered, current)
+        if not decision.promote:
+            client.set_registered_model_alias(spec.name, CHALLENGER, registered)
+            return journal.append(path, {"event": "kept", **entry}, at)
+        journal.append(path, {"event": "promoting", **entry}, at)
+        client.set_registered_model_alias(spec.name, CHAMPION, registered)
+        _drop_challenger(client, spec.name, registered)
+        return journal.append(path, {"event": "promoted", **entry}, at)
+
+
+def register(client: MlflowClient, name: str, ref: VersionRef) -> str:
+    """MLflow's number of the version, registered (pointing to the run's model text) when it is not yet."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException:
+        client.get_registered_model(name)  # it exists; anything else is an error worth raising
+    for known in client.search_model_versions(f"name = '{name}'"):
+        if known.tags.get("version") == ref.version:
+            return str(known.version)
+    source = f"{client.get_run(ref.run_id).info.artifact_uri}/model"
+    tags = {"version": ref.version, "sha256": ref.sha256, "training_set": ref.training_set}
+    return str(client.create_model_version(name, source=source, run_id=ref.run_id, tags=tags).version)
+
+
+def _drop_challenger(client: MlflowClient, name: str, registered: str) -> None:
+    """A version that became champion is nobody's challenger any more."""
+    if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == registered:
+        client.delete_registered_model_alias(name, CHALLENGER)
+
+
+def _entry(ref: VersionRef, decision: GateDecision, registered: str, current: str | None) -> dict[str, Any]:
+    return {
+        "model": ref.name,
+        "version": ref.version,
+        "registered_version": registered,
+        "run_id": ref.run_id,
+        "training_set": ref.training_set,
+        "data": ref.created_from.get("data"),
+        "champion_before": current,
+        "reference": decision.reference,
+        "reason": decision.reason,
+        "checks": [check.model_dump() for check in decision.checks],
+    }
+
+
+def _entry_of(path: Path, version: str) -> dict[str, Any]:
+    promoted = [e for e in journal.read(path) if e["event"] == "promoted" and e["version"] == version]
+    return (
+        promoted[-1] if promoted else {"event": "promoted", "version": version, "reason": "already champion"}
+    )
+
+
+def _settle(path: Path, current: str | None) -> None:
+    """Finish the account of a promotion whose process died between the alias and the journal."""
+    entries = journal.read(path)
+    if not entries or entries[-1]["event"] != "promoting":
+        return
+    opened = {key: value for key, value in entries[-1].items() if key not in {"n", "at", "previous", "event"}}
+    done = current == opened["version"]
+    journal.append(path, {"event": "promoted" if done else "abandoned", **opened, "recovered": True})

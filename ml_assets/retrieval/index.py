@@ -1,0 +1,221 @@
+"""The retrieval index: everything candidate generation knows as of one moment, as sparse matrices.
+
+The same index answers in training (one per decision time), in batch and in the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ml_assets.retrieval.candidates import Candidates, nominate
+from ml_assets.retrieval.codes import Coded, before, code, positions, sorted_names
+from ml_assets.retrieval.query import SessionEvent, query_customers, query_session
+from ml_assets.retrieval.sources import SOURCES, taste
+from ml_assets.retrieval.sparse import Csr, Floats, decay, neighbours, summed
+from ml_assets.retrieval.spec import RetrievalSpec
+
+__all__ = ["RetrievalIndex", "SessionEvent", "build_index"]
+
+VIEW, CART, PURCHASE = 0.1, 0.3, 1.0
+"""What an event says about wanting the product, in purchases."""
+
+
+@dataclass(frozen=True)
+class RetrievalIndex:
+    """Histories, neighbours and popularity as of a moment; nothing on or after `as_of` is in it.
+
+    P products, C customers, N neighbours (customers who bought lately). Positions in `products`, `customers`
+    are the rows and columns everywhere.
+
+    Attributes:
+        products: sorted ids of every product known, retired ones too.
+        categories: category id of each product ("" where unknown).
+        customers: sorted ids of every customer with an interaction.
+        as_of: midnight; everything here happened before it.
+        spec: what it was built with.
+        available: bool[P], whether it can be sold; the others are never nominated.
+        bought: [C, P] purchases, decayed.
+        seen: [C, P] views and carts in purchases, decayed fast.
+        co_purchase: [P, P] bought together, `spec.neighbours` per row.
+        co_visitation: [P, P] seen (row), then put in the cart or bought in the same session (column).
+        idf: float32[P] log(C / customers of the product).
+        neighbour: int64[N] position in `customers`, ascending.
+        neighbour_tastes: [P, N] unit columns.
+        neighbour_bought: [N, P] 1 where bought in the last `similar_days`.
+        popular: float32[P] events of everybody in purchases, decayed.
+        launches: float32[P] 1 + popular for launches, else 0.
+    """
+
+    products: list[str]
+    categories: list[str]
+    customers: list[str]
+    as_of: datetime
+    spec: RetrievalSpec
+    available: NDArray[np.bool_]
+    bought: Csr
+    seen: Csr
+    co_purchase: Csr
+    co_visitation: Csr
+    idf: Floats
+    neighbour: NDArray[np.int64]
+    neighbour_tastes: Csr
+    neighbour_bought: Csr
+    popular: Floats
+    launches: Floats
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the score columns, without the `retrieval__` prefix."""
+        return tuple(SOURCES)
+
+    @cached_property
+    def product_positions(self) -> dict[str, int]:
+        """Position of each product."""
+        return {product: at for at, product in enumerate(self.products)}
+
+    @cached_property
+    def customer_positions(self) -> dict[str, int]:
+        """Position of each customer."""
+        return {customer: at for at, customer in enumerate(self.customers)}
+
+    def candidates(self, customer_ids: Sequence[str]) -> Candidates:
+        """Candidates of many customers; one never seen gets popular products and launches.
+
+        Rows are grouped by customer in the order asked, the likeliest candidates first.
+        """
+        return nominate(self, query_customers(self, customer_ids))
+
+    def for_request(
+        self, customer_id: str | None, session: Sequence[SessionEvent] = (), products: Sequence[str] | None = None
+    ) -> Candidates:
+        """Candidates of one customer whose running session is not in the index yet.
+
+        Args:
+            customer_id: None or an unknown id is a customer without history.
+            session: events so far; unknown products are left out and listed in `unknown_products`.
+            products: score exactly these instead of nominating (unknown ones left out and listed too).
+        """
+        return nominate(self, *query_session(self, customer_id, session, products))
+
+    def save(self, folder: Path) -> None:
+        """Write the index into an existing empty folder: the same index gives the same bytes."""
+        from ml_assets.retrieval.store import save_index
+
+        save_index(self, folder)
+
+    @staticmethod
+    def load(folder: Path) -> RetrievalIndex:
+        """Read an index that `save` wrote.
+
+        Raises:
+            IndexFilesError: when a file is missing, damaged, or of another format version.
+        """
+        from ml_assets.retrieval.store import load_index
+
+        return load_index(folder)
+
+
+def build_index(
+    interactions: pa.Table, catalogue: pa.Table, as_of: datetime, spec: RetrievalSpec
+) -> RetrievalIndex:
+    """Build the index as of a midnight from what arrived on the days before it; later rows are ignored.
+
+    Args:
+        interactions: as `history.read_interactions` gives them.
+        catalogue: as `history.read_catalogue` gives it.
+        as_of: midnight of the first day that is not known yet.
+        spec: half-lives, windows and quotas.
+    """
+    day = as_of.date()
+    known = before(interactions, day, spec.history_days)
+    changes = before(catalogue, day)
+    coded = code(known, day, sorted_names(known["product_id"], changes["product_id"]))
+    bought, seen = _histories(coded, spec)
+    co_purchase, co_visitation = _neighbours(coded, spec)
+    idf = np.log((1.0 + coded.shape[0]) / (1.0 + np.bincount((bought + seen).indices, minlength=coded.shape[1])))
+    idf = idf.astype(np.float32)
+    neighbour, neighbour_bought = _recent(coded, spec.similar_days)
+    popular = _popular(coded, spec)
+    categories, available, first_day = _catalogue(changes, coded)
+    launched = day.toordinal() - first_day < spec.launch_days
+    return RetrievalIndex(
+        products=coded.products,
+        categories=categories,
+        customers=coded.customers,
+        as_of=as_of,
+        spec=spec,
+        available=available,
+        bought=bought,
+        seen=seen,
+        co_purchase=co_purchase,
+        co_visitation=co_visitation,
+        idf=idf,
+        neighbour=neighbour,
+        neighbour_tastes=taste(bought[neighbour], seen[neighbour], idf).T.tocsr(),
+        neighbour_bought=neighbour_bought,
+        popular=popular,
+        launches=np.where(launched, 1 + popular, 0).astype(np.float32),
+    )
+
+
+def _histories(coded: Coded, spec: RetrievalSpec) -> tuple[Csr, Csr]:
+    bought = PURCHASE * coded.orders * decay(coded.age, spec.half_life_days)
+    looked = VIEW * coded.views + CART * coded.carts
+    seen = looked * decay(coded.age, spec.visit_half_life_days)
+    return (
+        summed(bought, coded.customer, coded.product, coded.shape),
+        summed(seen, coded.customer, coded.product, coded.shape),
+    )
+
+
+def _neighbours(coded: Coded, spec: RetrievalSpec) -> tuple[Csr, Csr]:
+    """What is bought together, and what is taken by who saw something: evidence fades by `half_life_days`."""
+    weight = np.sqrt(decay(coded.age, spec.half_life_days))  # a pair multiplies two of them
+    shape = (coded.sessions, coded.shape[1])
+
+    def sessions(happened: NDArray[np.bool_]) -> Csr:
+        return summed(weight * happened, coded.session, coded.product, shape)
+
+    baskets = sessions(coded.orders > 0)
+    saw = sessions(coded.views + coded.carts > 0)
+    took = sessions(coded.carts + coded.orders > 0)
+    return neighbours(baskets, baskets, spec.neighbours), neighbours(saw, took, spec.neighbours)
+
+
+def _recent(coded: Coded, days: int) -> tuple[NDArray[np.int64], Csr]:
+    """Customers who bought in the last `days` (positions), and what."""
+    lately = (coded.orders > 0) & (coded.age <= days)
+    neighbour, row = np.unique(coded.customer[lately], return_inverse=True)
+    bought = summed(np.ones(len(row)), row, coded.product[lately], (len(neighbour), coded.shape[1]))
+    bought.data[:] = 1.0
+    return neighbour, bought
+
+
+def _popular(coded: Coded, spec: RetrievalSpec) -> Floats:
+    weight = PURCHASE * coded.orders + VIEW * coded.views + CART * coded.carts
+    weight = weight * decay(coded.age, spec.popular_days)
+    return np.bincount(coded.product, weight, minlength=coded.shape[1]).astype(np.float32)
+
+
+def _catalogue(changes: pa.Table, coded: Coded) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]]:
+    """Category, availability and first listed day (ordinal; -inf if never listed) of each product."""
+    at = positions(changes["product_id"], coded.products)
+    categories = [""] * len(coded.products)
+    available = np.ones(len(coded.products), dtype=bool)
+    first = np.full(len(coded.products), -np.inf)
+    days: list[date] = changes["event_day"].to_pylist()
+    rows = zip(at.tolist(), changes["category_id"].to_pylist(), changes["available"].to_pylist(), days, strict=True)
+    for product, category, sold, day in sorted(rows, key=lambda row: row[3]):
+        categories[product] = category or ""
+        available[product] = sold
+        if first[product] == -np.inf:
+            first[product] = day.toordinal()
+    return categories, available, first

@@ -1,0 +1,173 @@
+"""Building the bento: the code that serves, and the version that is good now as the fallback.
+
+The tag is a digest of what goes in, so building the same twice builds nothing. A bento holds only the modules
+that serving imports, found by following the imports; nothing is installed or resolved while building.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ml_assets.files import publish_folder, write_text_atomically
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.registry.pointer import sha256_folder
+from ml_assets.registry.versions import load_version
+from ml_assets.settings import PROJECT, Settings
+from serving.config import CONFIG, BakedVersion, ServiceConfig
+
+PACKAGES = ("serving", "ml_assets", "feature_repo")
+ENTRY = "serving.service"
+BUNDLER = "serving.bundle"
+REQUIRES = (
+    "bentoml", "lightgbm", "numpy", "orjson", "prometheus-client", "pyarrow", "pydantic", "pyyaml", "scipy",
+)  # fmt: skip
+"""What a container of the bento installs, in the versions it was built with."""
+
+
+class BuildError(RuntimeError):
+    """BentoML could not build; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class BentoRef:
+    """A built bento.
+
+    `digest` changes with anything in it; `code` only with what needs a restart of the server to take effect.
+    """
+
+    model_name: str
+    tag: str
+    path: Path
+    digest: str
+    code: str
+    workers: int
+
+
+def build_bento(
+    spec: ModelSpec, version_folder: Path, settings: Settings, *, index_folder: Path, as_of: datetime
+) -> BentoRef:
+    """Build the service of a model into `settings.bentoml_home`, or return it when it was built before.
+
+    Args:
+        spec: the model; its `serving` part and its feature service are built in.
+        version_folder: the model version to build in as the fallback.
+        settings: where BentoML's store is.
+        index_folder: the retrieval index to build in beside it.
+        as_of: what counts as now for the fallback.
+
+    Raises:
+        CorruptedVersionError: when the version's files are not what was published.
+        BuildError: with BentoML's own words.
+    """
+    version = load_version(version_folder)
+    sources = sorted(source_files(ENTRY, BUNDLER))
+    served = ServiceConfig(
+        model_name=spec.name,
+        feature_service=spec.feature_service,
+        route=spec.serving.route,
+        k=spec.serving.k,
+        max_k=spec.serving.max_k,
+        workers=spec.serving.workers,
+    )
+    code = _digest([served.model_dump_json(), *_requirements()], sources)
+    baked = BakedVersion(
+        model_version=version.version,
+        model_sha256=version.sha256,
+        index_sha256=sha256_folder(index_folder),
+        as_of=as_of,
+    )
+    config = served.model_copy(update={"code": code, "baked": baked})
+    digest = _digest([config.model_dump_json()], [])
+    path = settings.bentoml_home / "bentos" / spec.name / digest
+    ref = BentoRef(spec.name, f"{spec.name}:{digest}", path, digest, code, spec.serving.workers)
+    if not path.exists():
+        with TemporaryDirectory(prefix="bento-") as scratch:
+            context = Path(scratch) / "context"
+            _stage(context, sources, config, version_folder, index_folder)
+            _publish(ref, context, Path(scratch) / "store")
+    write_text_atomically(path.parent / "latest", digest)
+    return ref
+
+
+def source_files(*modules: str) -> set[Path]:
+    """The files of this project that modules import, at their top or inside functions, directly or not."""
+    found: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        path = _module_file(waiting.pop())
+        if path is None or path in found:
+            continue
+        found.add(path)
+        for name in _imports(path):
+            waiting.extend(name.rsplit(".", level)[0] for level in range(name.count(".") + 1))
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _module_file(module: str) -> Path | None:
+    if module.partition(".")[0] not in PACKAGES:
+        return None
+    base = PROJECT.joinpath(*module.split("."))
+    candidates = (base / "__init__.py", base.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={metadata.version(name)}" for name in REQUIRES]
+
+
+def _digest(texts: list[str], files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    for path in files:
+        digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _stage(context: Path, sources: list[Path], config: ServiceConfig, version: Path, index: Path) -> None:
+    for path in sources:
+        target = context / path.relative_to(PROJECT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    shutil.copytree(version, context / "baked" / "version")
+    shutil.copytree(index, context / "baked" / "index")
+    (context / "baked" / CONFIG).write_text(config.model_dump_json(indent=2))
+
+
+def _publish(ref: BentoRef, context: Path, store: Path) -> None:
+    """Build in a store of its own, in a process of its own, and move the finished bento into place."""
+    options = {
+        "service": f"{ENTRY}:Recommender",
+        "name": ref.model_name,
+        "version": ref.digest,
+        "build_ctx": str(context),
+        "include": ["*"],
+        "python": {"packages": _requirements(), "lock_packages": False},
+        "labels": {"code": ref.code},
+    }
+    command = [sys.executable, "-m", BUNDLER, str(store), json.dumps(options)]
+    # in the staged copy: what does not import from there would not import in the bento
+    done = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(f"BentoML could not build {ref.tag}:\n{done.stderr[-4000:] or done.stdout[-4000:]}")
+    with publish_folder(ref.path) as aside:
+        shutil.copytree(store / "bentos" / ref.model_name / ref.digest, aside, dirs_exist_ok=True)

@@ -1,0 +1,63 @@
+"""What is built into a bento: the model it serves, how, and the last good version to fall back to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_assets.registry.pointer import Pointer
+from ml_assets.settings import Settings
+
+BAKED = Path(__file__).resolve().parent.parent / "baked"
+"""Folder inside the bento, beside the code; there is none in the project itself."""
+CONFIG = "service.json"
+
+
+class BakedVersion(BaseModel):
+    """The version that was good when the bento was built: `baked/version` and `baked/index`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_version: str
+    model_sha256: str
+    index_sha256: str
+    as_of: datetime
+
+
+class ServiceConfig(BaseModel):
+    """How one model is served; a change of it needs a restart, a new model version does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_name: str = "none"
+    feature_service: str = "none"
+    route: str = Field(default="/recommend", pattern=r"^/[a-z0-9_/-]+$")
+    k: int = 10
+    max_k: int = 100
+    workers: int = 1
+    code: str = Field(default="", description="digest of everything that only a restart can change")
+    baked: BakedVersion | None = None
+
+    def fallback(self, settings: Settings) -> Pointer | None:
+        """A pointer to the built-in version, if there is one."""
+        if self.baked is None:
+            return None
+        return Pointer(
+            model_name=self.model_name,
+            model_version=self.baked.model_version,
+            model_path=BAKED / "version",
+            model_sha256=self.baked.model_sha256,
+            index_path=BAKED / "index",
+            index_sha256=self.baked.index_sha256,
+            online_store=settings.online_store,
+            as_of=self.baked.as_of,
+            deployed_at=datetime(1970, 1, 1, tzinfo=UTC),
+        )
+
+
+def load_config(folder: Path = BAKED) -> ServiceConfig:
+    """The configuration built into the bento this code runs from; defaults outside of one."""
+    path = folder / CONFIG
+    return ServiceConfig.model_validate_json(path.read_bytes()) if path.exists() else ServiceConfig()

@@ -1,0 +1,186 @@
+"""The prediction log: every answer with the features it was made from, written off the request's path.
+
+One JSON line per answer, in segments per worker process. A line reaches the operating system within a
+fraction of a second (a killed worker loses no more), and the disk when its segment is closed. The names of
+the features are kept once beside the segments, and lines refer to them by `features_id`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from ml_assets.files import write_text_atomically
+from ml_assets.settings import Settings
+
+logger = logging.getLogger("serving.prediction_log")
+
+BATCH = 256
+"""Lines written at once at most."""
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """When a segment is closed: by size in bytes, or by age in seconds."""
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_seconds: float = 300.0
+
+
+def log_folder(settings: Settings, model: str) -> Path:
+    """Where a model's answers are logged."""
+    return settings.model_home(model) / "serving" / "predictions"
+
+
+def _keep_names(folder: Path, names: tuple[str, ...]) -> str:
+    """Keep the feature names beside the segments and return the id that lines refer to them by."""
+    text = orjson.dumps(names).decode()
+    features_id = hashlib.sha256(text.encode()).hexdigest()[:12]
+    path = folder / f"features-{features_id}.json"
+    if not path.exists():
+        write_text_atomically(path, text)
+    return features_id
+
+
+class PredictionLog:
+    """A bounded queue and the thread that empties it into the segments of this process.
+
+    `put` never waits: when the queue is full, or the disk refuses, the record is dropped and `dropped` is
+    called with how many were; `written` is called with how many lines went out.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        capacity: int = 10_000,
+        rotation: Rotation | None = None,
+        dropped: Callable[[int], None] = lambda count: None,
+        written: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(capacity)
+        self._rotation = rotation or Rotation()
+        self._dropped, self._written = dropped, written
+        self._names: dict[tuple[str, ...], str] = {}
+        self._segment: BinaryIO | None = None
+        self._opened = 0.0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._thread.start()
+
+    def put(self, record: dict[str, Any]) -> bool:
+        """Hand a record over without waiting; False when it was dropped because the queue is full.
+
+        `feature_names`, a tuple, is kept apart; the rest becomes the line. Nobody may change the record any
+        more.
+        """
+        try:
+            self._queue.put_nowait(record)
+        except queue.Full:
+            self._dropped(1)
+            return False
+        return True
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Write what is queued, close the segment, and end the thread; waits `timeout` seconds at most."""
+        self._closing.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not (self._closing.is_set() and self._queue.empty()):
+            batch = self._next_batch()
+            if batch:
+                self._write(batch)
+            if self._due():
+                self._close_segment()
+        self._close_segment()
+
+    def _next_batch(self) -> list[dict[str, Any]]:
+        try:
+            batch = [self._queue.get(timeout=0.2)]
+        except queue.Empty:
+            return []
+        while len(batch) < BATCH:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _write(self, batch: list[dict[str, Any]]) -> None:
+        try:
+            lines = [self._line(record) for record in batch]
+            segment = self._segment or self._open_segment()
+            segment.write(b"\n".join(lines) + b"\n")
+            segment.flush()
+        except (OSError, TypeError, ValueError):
+            logger.exception("could not log %d answers to %s", len(batch), self.folder)
+            self._dropped(len(batch))
+            self._close_segment()
+        else:
+            self._written(len(batch))
+
+    def _line(self, record: dict[str, Any]) -> bytes:
+        names = record["feature_names"]
+        if names not in self._names:
+            self._names[names] = _keep_names(self.folder, names)
+        line = {**record, "features_id": self._names[names]}
+        del line["feature_names"]
+        return orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def _open_segment(self) -> BinaryIO:
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        self._segment = (self.folder / f"{stamp}-{os.getpid()}.jsonl").open("xb")
+        self._opened = time.monotonic()
+        return self._segment
+
+    def _due(self) -> bool:
+        if self._segment is None:
+            return False
+        aged = time.monotonic() - self._opened >= self._rotation.max_seconds
+        return aged or self._segment.tell() >= self._rotation.max_bytes
+
+    def _close_segment(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None:
+            return
+        try:
+            with segment:
+                os.fsync(segment.fileno())
+        except OSError:
+            logger.exception("could not close the segment %s", segment.name)
+
+
+def read_log(folder: Path) -> Iterator[dict[str, Any]]:
+    """Every logged answer, oldest segment first; a line that a crash tore off is skipped.
+
+    Yields:
+        The line's fields, with `feature_names` in place of `features_id`.
+    """
+    names: dict[str, list[str]] = {
+        path.stem.removeprefix("features-"): orjson.loads(path.read_bytes())
+        for path in folder.glob("features-*.json")
+    }
+    for path in sorted(folder.glob("*.jsonl")):
+        with path.open("rb") as segment:
+            for line in segment:
+                try:
+                    record = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    logger.warning("skipped an incomplete line in %s", path)
+                    continue
+                record["feature_names"] = names[record.pop("features_id")]
+                yield record

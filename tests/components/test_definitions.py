@@ -1,0 +1,97 @@
+"""The asset graph is pinned: what exists, in which group, what depends on what, and what loading it may cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.settings import PROJECT, load_settings
+
+HEAVY = ("feast", "mlflow", "evidently", "lightgbm", "optuna", "bentoml", "sklearn", "matplotlib")
+MODEL = "product_recommender"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("definitions")
+
+
+@pytest.fixture(scope="module")
+def graph(home: Path) -> Any:
+    from ml_assets.definitions import defs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(home))
+        for name in load_settings().model_fields:
+            if name != "home":
+                patch.delenv(f"ML_ASSETS_{name.upper()}", raising=False)
+        yield defs().resolve_asset_graph()
+
+
+def keys(graph: Any, group: str) -> set[str]:
+    return {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).group_name == group}
+
+
+def test_every_group_holds_what_it_should(graph: Any) -> None:
+    assert keys(graph, "raw") == {
+        "shop/landing", "shop/events", "shop/events_quarantine", "shop/products", "shop/products_quarantine",
+    }  # fmt: skip
+    assert keys(graph, "features") == {
+        "feat_customer", "feat_product", "feat_category", "feat_customer_product", "feat_customer_category",
+    }  # fmt: skip
+    assert keys(graph, MODEL) == {
+        f"{MODEL}/{name}"
+        for name in (
+            "training_set", "tuning", "candidate", "evaluation", "champion",
+            "retrieval_index", "service", "deployment", "batch_predictions",
+        )
+    }  # fmt: skip
+
+
+def test_deployment_descends_from_the_raw_events(graph: Any) -> None:
+    selection = dg.AssetSelection.assets(dg.AssetKey([MODEL, "deployment"])).upstream()
+    upstream = {key.to_user_string() for key in selection.resolve(graph)}
+    assert {"shop/events", "stg_events", "feat_customer_product", "feast/online_store", f"{MODEL}/champion"} <= upstream
+
+
+def test_every_asset_says_what_it_is_and_whose(graph: Any) -> None:
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    assert [node.key for node in nodes if not node.description] == []
+    assert [node.key for node in nodes if not node.owners] == []
+    assert [node.key for node in nodes if not node.kinds] == []
+    assert [node.key for node in nodes if node.group_name == "default"] == []
+
+
+def test_gates_are_checks_that_block(graph: Any) -> None:
+    blocking = {
+        f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys if graph.get_check_spec(key).blocking
+    }
+    assert {
+        "shop/events:quarantine_within_limit",
+        "shop/events:nothing_lost",
+        "feast/online_store:offline_equals_online",
+        f"{MODEL}/deployment:answers",
+    } <= blocking
+
+
+def test_data_tests_of_dbt_are_asset_checks(graph: Any) -> None:
+    checked = {key.asset_key.to_user_string() for key in graph.asset_check_keys}
+    assert {"stg_events", "feat_customer", "feat_product", "mart_recommendation_spine"} <= checked
+
+
+def test_loading_imports_nothing_heavy(graph: Any, home: Path) -> None:
+    code = (
+        "import json, sys; from ml_assets.definitions import defs; defs().get_repository_def();"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True,
+        env={"ML_ASSETS_HOME": str(home), "PATH": str(Path(sys.executable).parent), "HOME": str(home)},
+    )  # fmt: skip
+    assert json.loads(done.stdout.splitlines()[-1]) == []

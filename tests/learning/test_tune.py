@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ml_assets.learning import ranker
+from ml_assets.learning.spec import ModelSpec, TuningSpec
+from ml_assets.learning.tracking import open_mlflow
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.learning.tune import open_study, tune
+from ml_assets.settings import PROJECT, Settings
+
+KILLED_IN_ITS_THIRD_TRIAL = """
+import os, signal, sys
+from pathlib import Path
+from ml_assets.learning import tune
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.settings import Settings
+
+def die(trial):
+    if trial.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return trial.suggest_int("num_leaves", 15, 63, log=True)
+
+tune.SPACE["num_leaves"] = die
+home, dataset, spec = sys.argv[1:]
+tune.tune(
+    ModelSpec.model_validate_json(spec),
+    Settings(home=Path(home), shop="simulated", threads=1),
+    DatasetRef(Path(dataset)),
+)
+"""
+
+
+def ended(journal: Path, spec: ModelSpec) -> list[tuple[dict, float | None, str]]:
+    study = open_study(journal, spec)
+    return [(t.params, t.value, t.state.name) for t in study.trials if t.state.name in {"COMPLETE", "PRUNED"}]
+
+
+def test_a_killed_search_goes_on_as_if_nothing_had_happened(
+    spec: ModelSpec, dataset: DatasetRef, settings: Settings
+):
+    spec = spec.model_copy(update={"tuning": TuningSpec(trials=4, rounds=12, sample_groups=100)})
+    other = settings.model_copy(
+        update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri}
+    )
+    arguments = [str(other.home), str(dataset.path), spec.model_dump_json()]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_ITS_THIRD_TRIAL, *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    (journal,) = other.model_home(spec.name).glob("tuning/*/journal.log")
+    with journal.open("ab") as torn:
+        torn.write(b'{"op_code": 6, "worker_id": "to')
+
+    resumed = tune(spec, other, dataset)
+    straight = tune(spec, settings, dataset)
+
+    assert resumed.params == straight.params
+    assert resumed.value == straight.value
+    assert resumed.journal
+    assert straight.journal
+    assert ended(resumed.journal, spec) == ended(straight.journal, spec)
+
+
+def test_the_first_trial_is_the_defaults_and_every_trial_is_a_run(
+    spec: ModelSpec, dataset: DatasetRef, settings: Settings
+):
+    seen: list[tuple[int, int]] = []
+    found = tune(spec, settings, dataset, lambda _, done, of: seen.append((done, of)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert found.journal
+    first = open_study(found.journal, spec).trials[0]
+    assert first.params == {name: ranker.DEFAULTS[name] for name in first.params}
+    assert found.value is not None
+    assert first.value is not None
+    assert found.value >= first.value
+    assert tune(spec, settings, dataset) == found  # finished: only read
+    client = open_mlflow(settings)
+    experiment = client.get_experiment_by_name(spec.name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["trial"] for run in runs) == ["0", "1", "2"]
+    assert all(run.data.params["data.warehouse"] == "w1" and "env.lightgbm" in run.data.tags for run in runs)
+
+
+def test_without_trials_the_defaults_stand(spec: ModelSpec, dataset: DatasetRef, settings: Settings):
+    found = tune(spec.model_copy(update={"tuning": TuningSpec(trials=0)}), settings, dataset)
+    assert found.params == {}
+    assert found.journal is None

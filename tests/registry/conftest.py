@@ -1,0 +1,83 @@
+"""Published versions with real MLflow runs behind them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ml_assets.learning.compare import GateDecision
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.tracking import experiment, open_mlflow
+from ml_assets.registry.versions import VersionRef, publish_version
+from ml_assets.settings import Settings
+
+Publish = Callable[[str], VersionRef]
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow sqlite file with empty tables (making one takes seconds, copying it none)."""
+    settings = Settings(home=tmp_path_factory.mktemp("mlflow"), shop="simulated")
+    open_mlflow(settings)
+    return Path(settings.mlflow_uri.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_mlflow: Path) -> Settings:
+    settings = Settings(home=tmp_path / "home", shop="simulated", threads=1)
+    database = Path(settings.mlflow_uri.removeprefix("sqlite:///"))
+    database.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(empty_mlflow)) as source, closing(sqlite3.connect(database)) as target:
+        source.backup(target)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def spec() -> ModelSpec:
+    return ModelSpec(name="recommender", description="d", spine="s", feature_service="f")
+
+
+@pytest.fixture
+def publish(settings: Settings, spec: ModelSpec) -> Publish:
+    """Publish a version with this text as its booster, trained by a run of its own."""
+    client = open_mlflow(settings)
+    where = experiment(client, settings, spec.name)
+
+    def make(text: str) -> VersionRef:
+        run = client.create_run(where)
+        data = {"data": {"last_event_day": "2011-12-04"}}
+        ref = publish_version(
+            settings,
+            spec.name,
+            text,
+            run.info.run_id,
+            features=("a", "b"),
+            params={},
+            training_set="t1",
+            metrics={},
+            created_from=data,
+        )
+        client.log_artifacts(run.info.run_id, str(ref.path), "model")
+        return ref
+
+    return make
+
+
+def decision(candidate: str, champion: str | None = None, promote: bool = True) -> GateDecision:
+    return GateDecision(
+        candidate=candidate,
+        champion=champion,
+        reference="champion" if champion else "ease",
+        promote=promote,
+        reason="beats ease: +0.05" if promote else "does not displace ease: +0.00",
+        checks=(),
+    )
+
+
+@pytest.fixture(scope="session")
+def decide() -> Callable[..., GateDecision]:
+    return decision

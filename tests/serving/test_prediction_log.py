@@ -1,0 +1,91 @@
+"""The prediction log: complete, readable, bounded; it never holds up a request."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from serving.prediction_log import PredictionLog, Rotation, read_log
+
+NAMES = ("retrieval__own", "product__price")
+
+
+def record(number: int, names: tuple[str, ...] = NAMES) -> dict:
+    return {
+        "prediction_id": str(number),
+        "products": ["p1", "p2"],
+        "scores": np.array([0.5, 0.25], dtype=np.float32),
+        "features": np.array([[number, np.nan], [0.1, 2.0]], dtype=np.float32),
+        "feature_names": names,
+    }
+
+
+def test_what_was_put_is_read_back_exactly(tmp_path):
+    log = PredictionLog(tmp_path)
+    assert all(log.put(record(number)) for number in range(500))
+    log.close()
+    read = list(read_log(tmp_path))
+    assert [line["prediction_id"] for line in read] == [str(number) for number in range(500)]
+    assert read[3]["feature_names"] == list(NAMES)
+    again = np.array(read[3]["features"], dtype=np.float32)
+    assert np.array_equal(again, record(3)["features"], equal_nan=True)
+
+
+def test_each_line_refers_to_its_own_models_features(tmp_path):
+    log = PredictionLog(tmp_path)
+    log.put(record(1))
+    log.put(record(2, ("other", "names")))
+    log.close()
+    assert [line["feature_names"] for line in read_log(tmp_path)] == [list(NAMES), ["other", "names"]]
+
+
+def test_segments_rotate_by_size_and_by_age_and_lose_nothing(tmp_path):
+    for name, rotation in {"size": Rotation(max_bytes=1), "age": Rotation(max_seconds=0.0)}.items():
+        log = PredictionLog(tmp_path / name, rotation=rotation)
+        for number in range(5):
+            log.put(record(number))
+            while not any(line["prediction_id"] == str(number) for line in read_log(tmp_path / name)):
+                pass
+        log.close()
+        assert len(list((tmp_path / name).glob("*.jsonl"))) > 1
+        assert len(list(read_log(tmp_path / name))) == 5
+
+
+def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path, monkeypatch):
+    release, dropped, written = threading.Event(), [], []
+    log = PredictionLog(tmp_path, capacity=3, dropped=dropped.append, written=written.append)
+    monkeypatch.setattr(log, "_write", lambda batch, write=log._write: (release.wait(10), write(batch)))
+    taken = sum(log.put(record(number)) for number in range(300))
+    assert 3 <= taken < 300
+    assert sum(dropped) == 300 - taken
+    release.set()
+    log.close()
+    assert sum(written) == taken == len(list(read_log(tmp_path)))
+
+
+def test_a_disk_that_refuses_is_counted_and_logging_goes_on_when_it_recovers(tmp_path):
+    if os.geteuid() == 0:
+        folder = tmp_path / "log"
+        dropped = []
+        log = PredictionLog(folder, dropped=dropped.append)
+        folder.rmdir()  # root may write anywhere, but not into a folder that is gone
+        log.put(record(1))
+        while not dropped:
+            pass
+        folder.mkdir()
+        log.put(record(2))
+        log.close()
+        assert [line["prediction_id"] for line in read_log(folder)] == ["2"]
+    else:
+        pytest.skip("written for a user who may write anywhere")
+
+
+def test_a_torn_last_line_is_skipped(tmp_path):
+    log = PredictionLog(tmp_path)
+    for number in range(3):
+        log.put(record(number))
+    log.close()
+    (segment,) = tmp_path.glob("*.jsonl")
+    segment.write_bytes(segment.read_bytes()[:-20])
+    assert [line["prediction_id"] for line in read_log(tmp_path)] == ["0", "1"]

@@ -1,0 +1,241 @@
+"""The running service, over HTTP: answers, refusals, the log, the metrics."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from serving.prediction_log import log_folder, read_log
+
+ANSWER = {
+    "prediction_id",
+    "model_version",
+    "customer",
+    "customer_known",
+    "products",
+    "scores",
+    "unknown_products",
+    "degraded",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _first_version(server):
+    server.serve(0, deployment=100)
+
+
+def known_products(ask, k=5):
+    return ask(customer="u1", k=k).json()["products"]
+
+
+def logged(server, prediction_id, seconds=10.0):
+    """The log's line of an answer; it is written behind the answer, but soon."""
+    deadline = time.monotonic() + seconds
+    while True:
+        for record in read_log(log_folder(server.shop.settings, "ranker")):
+            if record["prediction_id"] == prediction_id:
+                return record
+        assert time.monotonic() < deadline, "the answer was not logged"
+        time.sleep(0.1)
+
+
+def test_a_known_customer_gets_k_products_best_first(ask, server):
+    answer = ask(customer="u1", k=7)
+    body = answer.json()
+    assert answer.status_code == 200
+    assert set(body) == ANSWER
+    assert len(set(body["products"])) == len(body["scores"]) == 7
+    assert body["scores"] == sorted(body["scores"], reverse=True)
+    assert body["model_version"] == server.versions[0].version
+    assert (body["customer_known"], body["unknown_products"], body["degraded"]) == (True, [], [])
+
+
+def test_the_models_k_counts_when_none_is_given(ask):
+    assert len(ask(customer="u1").json()["products"]) == 10
+
+
+def test_an_unknown_customer_is_answered_and_marked(ask):
+    body = ask(customer="a stranger").json()
+    assert len(body["products"]) == 10
+    assert body["customer_known"] is False
+
+
+def test_unknown_products_of_the_session_are_listed_and_left_out(ask):
+    seen = known_products(ask)[0]
+    session = [{"product": seen, "event_type": "view"}, {"product": "no-such", "event_type": "cart"}]
+    body = ask(customer="u1", session=session).json()
+    assert body["unknown_products"] == ["no-such"]
+    assert len(body["products"]) == 10
+
+
+def test_candidates_restrict_what_is_ranked(ask):
+    wanted = known_products(ask)[:3]
+    body = ask(customer="u1", candidates=[*wanted, "no-such", wanted[0]]).json()
+    assert sorted(body["products"]) == sorted(wanted)
+    assert body["unknown_products"] == ["no-such"]
+
+
+def test_only_unknown_candidates_give_an_empty_marked_answer(ask):
+    body = ask(customer="u1", candidates=["no-such"]).json()
+    assert (body["products"], body["scores"]) == ([], [])
+    assert body["degraded"] == ["candidates"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 422, "customer"),
+        ([], 422, "body"),
+        ({"customer": None}, 422, "customer"),
+        ({"customer": 7}, 422, "customer"),
+        ({"customer": ""}, 422, "customer"),
+        ({"customer": "u" * 65}, 422, "customer"),
+        ({"customer": "a\nb"}, 422, "customer"),
+        ({"customer": "u1", "k": 0}, 422, "k"),
+        ({"customer": "u1", "k": 101}, 422, "k"),
+        ({"customer": "u1", "k": "5"}, 422, "k"),
+        ({"customer": "u1", "k": 5.0}, 422, "k"),
+        ({"customer": "u1", "k": True}, 422, "k"),
+        ({"customer": "u1", "K": 5}, 422, "K"),
+        ({"customer": "u1", "session": {}}, 422, "session"),
+        ({"customer": "u1", "session": [{"product": "p"}]}, 422, "session.0.event_type"),
+        ({"customer": "u1", "session": [{"product": "p", "event_type": "buy"}]}, 422, "session.0.event_type"),
+        ({"customer": "u1", "session": [{"product": 1, "event_type": "view"}]}, 422, "session.0.product"),
+        (
+            {"customer": "u1", "session": [{"product": "p", "event_type": "view", "x": 1}]},
+            422,
+            "session.0.x",
+        ),
+        (
+            {"customer": "u1", "session": [{"product": "p", "event_type": "view"}] * 101},
+            422,
+            "session",
+        ),
+        ({"customer": "u1", "candidates": []}, 422, "candidates"),
+        ({"customer": "u1", "candidates": ["p"] * 501}, 422, "candidates"),
+        ({"customer": "u1", "candidates": ["p", 3]}, 422, "candidates.1"),
+        ({"customer": "u1", "candidates": ["p" * 65]}, 422, "candidates.0"),
+    ],
+)
+def test_a_bad_request_is_refused_and_the_field_is_named(server, body, status, field):
+    answer = server.client.post("/recommend", json=body)
+    assert answer.status_code == status
+    assert field in [problem["field"] for problem in answer.json()["fields"]]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"nonsense", b'{"customer": "u1"', b"\xff\xfe", b'{"customer":"\\ud800"}']
+)
+def test_what_is_no_json_is_a_400(server, body):
+    answer = server.client.post("/recommend", content=body)
+    assert answer.status_code == 400
+    assert "JSON" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("size", [200_000, 20_000_000])
+def test_an_oversize_body_is_a_413(server, size):
+    answer = server.client.post("/recommend", content=b"x" * size)
+    assert answer.status_code == 413
+    assert "131072" in answer.json()["error"]
+
+
+def test_an_oversize_body_of_no_declared_length_is_a_413(server):
+    answer = server.client.post("/recommend", content=(b"x" * 10_000 for _ in range(50)))
+    assert answer.status_code == 413
+
+
+def test_the_wrong_method_is_a_405(server):
+    answer = server.client.get("/recommend")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_health_says_what_serves(server):
+    assert server.client.get("/livez").status_code == 200
+    ready = server.client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json()["model_version"] == server.versions[0].version
+    assert ready.json()["problem"] is None
+
+
+def test_it_binds_to_the_loopback_address_only(server):
+    import psutil
+
+    workers = psutil.Process(server.handle.pid).children(recursive=True)
+    listening = {
+        connection.laddr.ip
+        for process in [psutil.Process(server.handle.pid), *workers]
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_bentoml_still_answers_its_own_paths(server):
+    assert server.client.get("/schema.json").json()["name"] == "ranker"
+    assert server.client.get("/no-such-path").status_code == 404
+
+
+def test_every_answer_is_logged_with_what_it_was_made_from(ask, server):
+    seen = known_products(ask)
+    body = ask(customer="u2", k=4, session=[{"product": seen[0], "event_type": "view"}]).json()
+    record = logged(server, body["prediction_id"])
+    assert record["products"] == body["products"]
+    assert record["positions"] == [1, 2, 3, 4]
+    assert record["scores"] == pytest.approx(body["scores"])
+    assert record["model_version"] == body["model_version"]
+    assert record["session"] == [[seen[0], "view"]]
+    assert (record["customer"], record["k"], record["candidates"]) == ("u2", 4, None)
+    assert record["latency_ms"] > 0
+    assert record["feature_names"] == list(server.shop.features)
+    assert [len(row) for row in record["features"]] == [len(server.shop.features)] * 4
+    assert all(sources for sources in record["sources"])
+
+
+def test_the_logged_features_give_the_logged_scores(ask, server):
+    import numpy as np
+
+    record = logged(server, ask(customer="u3").json()["prediction_id"])
+    rows = np.array(record["features"], dtype=np.float32)
+    again = server.versions[0].booster().predict(rows)
+    assert np.allclose(again, record["scores"], atol=1e-6)
+
+
+def test_metrics_count_what_happened(ask, server):
+    names = {
+        "ok": 'recommend_requests_total{status="200"}',
+        "refused": 'recommend_requests_total{status="422"}',
+        "strangers": "recommend_unknown_customers_total",
+        "unknown": "recommend_unknown_products_total",
+        "timed": "recommend_seconds_count",
+        "lines": "prediction_log_lines_total",
+    }
+    before = {key: server.metric(name) for key, name in names.items()}
+    ask(customer="u1")
+    ask(customer="a stranger", candidates=["no-such", "nor-this"])
+    answer = ask(customer="u1", k=0)
+    assert answer.status_code == 422
+    deadline = time.monotonic() + 10
+    while server.metric(names["lines"]) < before["lines"] + 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    after = {key: server.metric(name) - before[key] for key, name in names.items()}
+    assert after == {"ok": 2, "refused": 1, "strangers": 1, "unknown": 2, "timed": 2, "lines": 2}
+    assert server.metric("prediction_log_dropped_total") == 0
+    assert server.metric(f'model_serving{{version="{server.versions[0].version}"}}') == 1
+
+
+def test_a_disconnecting_client_hurts_nobody(server, ask):
+    head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    import socket
+
+    url = httpx.URL(server.handle.url)
+    for _ in range(5):
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(head)
+    assert ask(customer="u1").status_code == 200
+
+
+def test_json_is_what_the_answer_is(ask):
+    answer = ask(customer="u1")
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.text) == answer.json()
