@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from feature_repo.stores.wide_table import WideTable
 
@@ -66,10 +67,8 @@ def read_description(path: Path, service: str) -> ServiceDescription:
     )
 
 
-def _view(found: dict[str, object]) -> ViewColumns:
-    table = found["table"]
-    columns = found["columns"]
-    assert isinstance(table, dict) and isinstance(columns, list)
+def _view(found: dict[str, Any]) -> ViewColumns:
+    table, columns = found["table"], found["columns"]
     features = tuple((name, kind) for name, kind in table["features"])
     wide = WideTable(table["table"], tuple(table["keys"]), features, table["ttl_seconds"])
     return ViewColumns(str(found["view"]), wide, tuple(columns))

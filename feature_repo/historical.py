@@ -1,9 +1,10 @@
-"""Training sets: the point-in-time join of a feature service onto a file of entity rows, streamed to Parquet."""
+"""Training sets: the point-in-time join of a feature service onto a file of entity rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,18 +20,21 @@ from ml_assets.files import replace_file
 def training_frame(
     store: FeatureStore, service: str, entities: Path, out: Path, feature_type: pa.DataType | None = None
 ) -> int:
-    """Join the service's features onto the rows of `entities` and write them to `out`; returns the number of rows.
+    """Join the service's features onto the rows of `entities`, written to `out`; returns the number of rows.
 
-    `entities` is Parquet with the join keys, `event_timestamp`, `now` (unix seconds) and any further columns. `out`
-    has its columns, then the features `<view>__<feature>` in the service's order as `feature_type` (default float32;
-    missing is null), and its rows in the same order. Memory is bounded, however many rows there are.
+    `entities` is Parquet with the join keys, `event_timestamp`, `now` (unix seconds) and any further
+    columns. `out` has its columns, then the features `<view>__<feature>` in the service's order as
+    `feature_type` (default float32; missing is null), and its rows in the same order. Memory is bounded,
+    however many rows there are.
 
     Raises:
         OfflineStoreError: when a key, `event_timestamp` or `now` is missing in `entities`.
     """
     passed, names = pq.read_schema(entities).names, feature_names(store, service)
     query = f"select {', '.join(quote(name) for name in passed)} from read_parquet({literal(str(entities))})"
-    job = store.get_historical_features(query, store.get_feature_service(service), full_feature_names=True)
+    job: Any = store.get_historical_features(
+        query, store.get_feature_service(service), full_feature_names=True
+    )
     with replace_file(out) as aside:
         return write_parquet(_typed(job.to_tables(), passed, names, feature_type or pa.float32()), aside)
 

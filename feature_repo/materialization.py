@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-from feast import FeatureStore, FeatureView
+from feast import FeatureStore
 
 from feature_repo.stores import wide_table
 from feature_repo.stores.asof import AsofOfflineStore
@@ -28,7 +28,7 @@ class Progress:
 
 
 def materialize_view(
-    store: FeatureStore, view: FeatureView, as_of: datetime, window: timedelta, *, full: bool
+    store: FeatureStore, view: Any, as_of: datetime, window: timedelta, *, full: bool
 ) -> int:
     """Write the newest row per key at `as_of`; returns the rows written."""
     as_of = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
@@ -51,7 +51,7 @@ def materialize_view(
     return written
 
 
-def _latest(store: FeatureStore, view: FeatureView, start: datetime, end: datetime) -> pa.Table:
+def _latest(store: FeatureStore, view: Any, start: datetime, end: datetime) -> pa.Table:
     source = view.batch_source
     behind = {name: column for column, name in source.field_mapping.items()}
     columns = {
@@ -72,13 +72,13 @@ def _latest(store: FeatureStore, view: FeatureView, start: datetime, end: dateti
     return rows.rename_columns([columns.get(name, name) for name in rows.column_names])
 
 
-def _digests(store: FeatureStore, view: FeatureView, until: list[datetime]) -> list[str]:
+def _digests(store: FeatureStore, view: Any, until: list[datetime]) -> list[str]:
     source = view.batch_source
     return AsofOfflineStore.fingerprints(store.config, source, source.timestamp_field, until)
 
 
 def _vanished(
-    connection: sqlite3.Connection, table: WideTable, rows: pa.Table, view: FeatureView, progress: Progress
+    connection: sqlite3.Connection, table: WideTable, rows: pa.Table, view: Any, progress: Progress
 ) -> bool:
     """Whether a row written within the window is no longer in the source: then only a full run is exact."""
     keys = ", ".join(quote(key) for key in table.keys)

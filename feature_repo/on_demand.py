@@ -21,22 +21,23 @@ now = RequestSource(
 
 
 def derive_frame(inputs: pd.DataFrame) -> pd.DataFrame:
-    """`transforms.derive` on a frame; timestamps become whole unix seconds, as the online store keeps them."""
+    """`transforms.derive` on a frame; timestamps become whole unix seconds, as in the online store."""
     columns = {name: _floats(inputs[name], name) for name in (*transforms.INPUTS, transforms.NOW)}
     return pd.DataFrame(transforms.derive(columns))
 
 
 def _floats(column: pd.Series, name: str) -> transforms.FloatArray:
     if not name.endswith("_at"):
-        return column.astype("float64").to_numpy()
+        return np.asarray(column.astype("float64"), dtype=np.float64)
     moments = pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[s]")
     return np.where(np.isnat(moments), np.nan, moments.astype("int64").astype("float64"))
 
 
 _FORMULAS = hashlib.sha256(inspect.getsource(transforms).encode()).hexdigest()[:12]
 
-# Feast stores a function as its source and compares definitions by it. This source imports the real function, so
-# there is one copy of the formulas, and names their digest, so that changed formulas are a changed definition.
+# Feast stores a function as its source and compares definitions by it. This source imports the real
+# function, so there is one copy of the formulas, and names their digest, so that changed formulas are a
+# changed definition.
 _SOURCE = f"""# formulas {_FORMULAS}
 def derive_frame(inputs):
     from feature_repo.on_demand import derive_frame as derive_frame_of_the_repository
@@ -60,7 +61,7 @@ derived = OnDemandFeatureView(
         ),
     ],
     schema=[Field(name=name, dtype=Float64) for name in transforms.OUTPUTS],
-    udf=derive_frame,
+    udf=derive_frame,  # type: ignore[arg-type]  # any function with annotations is meant
     udf_string=_SOURCE,
     mode="pandas",
     description="Recency, decayed counts, shares, due-ness and price ratios at the moment `now`.",

@@ -19,11 +19,12 @@ WINDOW = timedelta(days=3)
 def materialize(
     store: FeatureStore, as_of: datetime, *, full: bool = False, window: timedelta = WINDOW
 ) -> dict[str, int]:
-    """Bring every view's online table to the newest row per key at `as_of` (naive: UTC); returns rows written by view.
+    """Bring every view's table to the newest row per key at `as_of` (naive: UTC); returns rows by view.
 
-    Each view is one transaction, so readers see a view before or after, never between. Repeating a run changes
-    nothing. A run reads only rows newer than its last one minus `window`, and everything when `full` is asked for,
-    `as_of` went backwards, the view's schema changed, or any older row of the source did.
+    Each view is one transaction, so readers see a view before or after, never between. Repeating a run
+    changes nothing. A run reads only rows newer than its last one minus `window`, and everything when
+    `full` is asked for, `as_of` went backwards, the view's schema changed, or any older row of the source
+    did.
 
     Raises:
         OfflineStoreError: when the warehouse or a feature table is not there.

@@ -1,4 +1,4 @@
-"""The same keys at the same time: are features equal offline (training), online (Feast) and in the model server?"""
+"""The same keys at the same time: equal features offline (training), online (Feast), in the model server?"""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def check_parity(
 ) -> ParityReport:
     """Compare a sample of keys at `as_of`, the moment the online store was materialized for.
 
-    Half of the sample are pairs with a history, half are customers and products that never met; a stranger is in it
-    too. Values are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way
-    `reader` is `OnlineReader`.
+    Half of the sample are pairs with a history, half are customers and products that never met; a stranger
+    is in it too. Values are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is
+    `get_online_features`, way `reader` is `OnlineReader`.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
     keys = _sample(store, moment, sample, seed)
@@ -73,7 +73,7 @@ def check_parity(
 
 
 def _sample(store: FeatureStore, moment: datetime, sample: int, seed: int) -> pd.DataFrame:
-    """Keys (customer_id, product_id, category_id); the choice depends on the data, `sample` and `seed` only."""
+    """Keys (customer_id, product_id, category_id), chosen by the data, `sample` and `seed` alone."""
     known = f"event_timestamp <= {instant(moment)}"
     sql = f"""
         with
@@ -130,8 +130,10 @@ def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, na
 
 def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:
     reader = OnlineReader(database(store.config), service)
-    columns = [keys[name].tolist() for name in ("customer_id", "product_id", "category_id")]
-    return reader.read_many(*columns, now)
+    customers, products, categories = (
+        keys[name].tolist() for name in ("customer_id", "product_id", "category_id")
+    )
+    return reader.read_many(customers, products, categories, now)
 
 
 def _differences(

@@ -21,7 +21,8 @@ Keys = Sequence[str | None]
 class OnlineReader:
     """Reads a feature service's vectors for one moment from the online store's file.
 
-    Thread-safe: every thread has a read-only connection of its own. A reader sees what is committed when it reads.
+    Thread-safe: every thread has a read-only connection of its own. A reader sees what is committed when it
+    reads.
     """
 
     def __init__(self, path: Path, service: str = "product_recommender") -> None:
@@ -91,8 +92,8 @@ class OnlineReader:
                 rows += connection.execute(self._sql[view.view], [*leading, json.dumps(last)]).fetchall()
         except sqlite3.OperationalError as error:
             raise OnlineStoreError(
-                f"{self._path}: cannot read view {view.view} ({error}); if its definition changed, materialize the "
-                "online store and open a new reader"
+                f"{self._path}: cannot read view {view.view} ({error}); if its definition changed, "
+                "materialize the online store and open a new reader"
             ) from error
         found = {row[:width]: position for position, row in enumerate(rows)}
         values = np.full((len(rows) + 1, 1 + len(view.columns)), np.nan)
@@ -121,7 +122,7 @@ def _grouped(keys: list[tuple[str | None, ...]]) -> dict[tuple[str | None, ...],
 
 
 def _select(view: ViewColumns) -> str:
-    """SQL with one parameter per key; the last is a JSON list, so that one statement fits any number of keys."""
+    """SQL with one parameter per key; the last is a JSON list, so that one statement fits any number."""
     *leading, last = view.table.keys
     columns = ", ".join(quote(name) for name in (*view.table.keys, EVENT, *view.columns))
     where = "".join(f"{quote(key)} = ? and " for key in leading)

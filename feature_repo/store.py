@@ -17,13 +17,14 @@ from ml_assets.settings import PROJECT, Settings
 
 FEAST_PROJECT = "ml_assets"
 
+
+def _feature_names(service: Any) -> list[str]:
+    projections = service.feature_view_projections
+    return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
+
+
 SERVICE_FEATURES: dict[str, list[str]] = {
-    service.name: [
-        f"{projection.name_to_use()}__{feature.name}"
-        for projection in service.feature_view_projections
-        for feature in projection.features
-    ]
-    for service in services.SERVICES
+    service.name: _feature_names(service) for service in services.SERVICES
 }
 """Features `<view>__<feature>` of each service as defined here, in order."""
 
@@ -48,7 +49,7 @@ def open_store(settings: Settings) -> FeatureStore:
 
 
 def apply(store: FeatureStore) -> dict[str, list[str]]:
-    """Bring the registry to the definitions in this package; returns the names `created`, `changed`, `removed`.
+    """Bring the registry to the definitions here; returns the names `created`, `changed`, `removed`.
 
     Only what differs is written; applying twice changes nothing.
     """
@@ -58,11 +59,11 @@ def apply(store: FeatureStore) -> dict[str, list[str]]:
     changed = [key for key in wanted if key in registered and registered[key] != wanted[key]]
     removed = [key for key in registered if key not in wanted]
     if created or changed or removed:
-        # A service or on-demand view is resolved against its views, so these go along whenever anything changed.
+        # A service or on-demand view is resolved against its views, so these go along whenever anything
+        # changed.
         store.apply(
             list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False
         )
-        store.refresh_registry()
     if not description_path(database(store.config)).exists():
         write_description(store)
     return {"created": _named(created), "changed": _named(changed), "removed": _named(removed)}
@@ -74,8 +75,7 @@ def feature_names(store: FeatureStore, service: str) -> list[str]:
     Raises:
         feast.errors.FeatureServiceNotFoundException: when no such service was applied.
     """
-    projections = store.get_feature_service(service).feature_view_projections
-    return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
+    return _feature_names(store.get_feature_service(service))
 
 
 def write_description(store: FeatureStore) -> None:
@@ -109,13 +109,19 @@ def _describe(store: FeatureStore, service: str) -> ServiceDescription:
 
 
 def _definitions() -> dict[tuple[str, str], Any]:
-    objects = [*services.ENTITIES, *services.REQUESTS, *VIEWS, services.derived, *services.SERVICES]
+    objects: list[Any] = [
+        *services.ENTITIES,
+        *services.REQUESTS,
+        *VIEWS,
+        services.derived,
+        *services.SERVICES,
+    ]
     sources = [view.batch_source for view in VIEWS]
     return {_key(each): each for each in [*sources, *objects]}
 
 
 def _registered(store: FeatureStore) -> dict[tuple[str, str], Any]:
-    objects = [
+    objects: list[Any] = [
         *store.list_data_sources(),
         *store.list_entities(),
         *store.list_feature_views(),

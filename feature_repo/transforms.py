@@ -1,8 +1,8 @@
 """Every feature computed at request time, written once: pure numpy, for training and serving alike.
 
-Feast's on-demand view `derived` and the model server's `OnlineReader` both call `derive`. Inputs are columns of
-float64 named `<view>__<feature>` (timestamps as unix seconds) plus `now`; NaN means unknown and spreads to whatever
-is computed from it. Nothing here divides by zero: a ratio over nothing is NaN.
+Feast's on-demand view `derived` and the model server's `OnlineReader` both call `derive`. Inputs are
+columns of float64 named `<view>__<feature>` (timestamps as unix seconds) plus `now`; NaN means unknown and
+spreads to whatever is computed from it. Nothing here divides by zero: a ratio over nothing is NaN.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ INPUTS: tuple[str, ...] = (
 
 
 def derive(columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """Compute the derived features of n rows; `columns` maps INPUTS and `now` to float64 arrays of length n."""
+    """Compute the derived features of n rows; `columns` maps INPUTS and `now` to float64 [n]."""
     return {**_pair(columns), **_affinity(columns), **_customer(columns), **_product(columns)}
 
 
@@ -151,14 +151,15 @@ def _product(c: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """`numerator / denominator` where the denominator is positive, else NaN."""
+    """`numerator / denominator` where the denominator is more than nothing (1e-9), else NaN."""
     filled = np.full(np.broadcast(numerator, denominator).shape, np.nan)
-    return np.divide(numerator, denominator, out=filled, where=denominator > 0)
+    np.divide(numerator, denominator, out=filled, where=denominator > 1e-9)
+    return filled
 
 
 def decayed(value: FloatArray, valued_at: FloatArray, now: FloatArray, half_life_days: float) -> FloatArray:
-    """An exponentially decayed count brought from when it was valued to `now`: `value * 2^(-age / half-life)`."""
-    return value * np.exp2(_days(now, valued_at) / -half_life_days)
+    """A decayed count brought to `now`: `value * 2^(-age / half-life)`, age in days, 0 or more."""
+    return value * np.exp2(np.maximum(_days(now, valued_at), 0.0) / -half_life_days)
 
 
 def _days(later: FloatArray, earlier: FloatArray) -> FloatArray:

@@ -1,8 +1,8 @@
 """The five feature views over the warehouse's change-point logs.
 
-A row of a log holds from its event timestamp until the next row of the same key, hence no ttl: windows stay exact
-because a log also has a row when an event leaves a window. `valued_at` repeats the event timestamp as a feature, so
-that decayed counts can be brought to the moment of the request.
+A row of a log holds from its event timestamp until the next row of the same key, hence no ttl: windows stay
+exact because a log also has a row when an event leaves a window. `valued_at` repeats the event timestamp as
+a feature, so that decayed counts can be brought to the moment of the request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from feast import Entity, FeatureView, Field
-from feast.types import Bool, Float64, Int64, String, UnixTimestamp
+from feast.types import Bool, Float64, Int64, PrimitiveFeastType, String, UnixTimestamp
 
 from feature_repo.entities import category as category_entity
 from feature_repo.entities import customer as customer_entity
@@ -18,7 +18,7 @@ from feature_repo.entities import product as product_entity
 from feature_repo.stores.duckdb_source import DuckDBSource
 
 
-def _fields(dtype: object, *names: str) -> list[Field]:
+def _fields(dtype: PrimitiveFeastType, *names: str) -> list[Field]:
     return [Field(name=name, dtype=dtype) for name in names]
 
 

@@ -14,12 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from feature_repo.description import OnlineStoreError
 from ml_assets.registry.pointer import Pointer, PointerError, require_pointer
 from ml_assets.registry.versions import CorruptedVersionError
+from ml_assets.retrieval.store import IndexFilesError
 from serving.config import ServiceConfig
 from serving.loader import LoadedModel, LoadError, load, load_baked
 
 logger = logging.getLogger("serving.follower")
+
+EXPECTED = (PointerError, LoadError, CorruptedVersionError, IndexFilesError, OnlineStoreError)
+"""What is wrong with files; anything else is logged with its traceback."""
 
 
 class Follower:
@@ -76,7 +81,7 @@ class Follower:
             self._retry_at = time.monotonic() + min(60.0, 2.0**self._failures)
             self.problem = str(error)
             self._observe("rejected")
-            expected = isinstance(error, PointerError | LoadError | CorruptedVersionError)
+            expected = isinstance(error, EXPECTED)
             logger.error("the pointer %s was not taken up: %s", self._path, error, exc_info=not expected)
         else:
             self.problem, self._failures = None, 0

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from feature_repo.online import OnlineReader
-from ml_assets.retrieval.index import RetrievalIndex
 from numpy.typing import NDArray
 
+from feature_repo.reader import OnlineReader
 from ml_assets.registry.pointer import Pointer, verify_pointer
 from ml_assets.registry.versions import load_version
+from ml_assets.retrieval.index import RetrievalIndex
 from serving.schemas import RecommendRequest
 from serving.scorer import FEATURES, score
 
@@ -32,7 +32,7 @@ class LoadError(RuntimeError):
 
 
 class Reader(Protocol):
-    """Reads the features of one customer and many products, see `feature_repo.online.OnlineReader`."""
+    """Reads the features of one customer and many products, see `feature_repo.reader.OnlineReader`."""
 
     @property
     def feature_names(self) -> Sequence[str]:
@@ -77,9 +77,6 @@ class LoadedModel:
     features: tuple[str, ...]
     index: RetrievalIndex
     reader: Reader
-    sources: tuple[str, ...]
-    positions: dict[str, int]
-    customers: frozenset[str]
     plan: Plan
     baked: bool = False
 
@@ -123,7 +120,6 @@ def _assemble(
             f"{version.path}: the booster has {booster.num_feature()} columns, "
             f"model.json names {len(version.features)}"
         )
-    sources = tuple(name.removeprefix(RETRIEVAL) for name in index.source_names)
     if reader is None:
         reader = NoReader([name for name in version.features if not name.startswith(RETRIEVAL)])
     loaded = LoadedModel(
@@ -132,10 +128,7 @@ def _assemble(
         features=version.features,
         index=index,
         reader=reader,
-        sources=sources,
-        positions={product: position for position, product in enumerate(index.products)},
-        customers=frozenset(index.customers),
-        plan=_plan(version.features, sources, reader.feature_names),
+        plan=_plan(version.features, index.source_names, reader.feature_names),
         baked=baked,
     )
     _probe(loaded)

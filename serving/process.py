@@ -7,8 +7,8 @@ for it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import logging
 import socket
 import subprocess
 import sys
@@ -26,8 +26,6 @@ from ml_assets.files import write_text_atomically
 from ml_assets.registry.lock import file_lock
 from ml_assets.settings import PROJECT, Settings
 from serving.build import BentoRef
-
-logger = logging.getLogger("serving.process")
 
 PAUSE = 0.1
 GRACE_SECONDS = 15.0
@@ -56,9 +54,9 @@ class ServerHandle(BaseModel):
         """Whether that very process still runs."""
         try:
             process = psutil.Process(self.pid)
-            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+        return process.create_time() == self.created and _runs(process)
 
 
 def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerHandle:
@@ -195,7 +193,7 @@ def _stop(settings: Settings, model: str) -> bool:
     first = [psutil.Process(handle.pid)] if handle else []
     family = _family(first, settings.bentoml_home / "bentos" / model)
     _end(first)
-    _end([process for process in family if process.is_running()])
+    _end(family)
     (_home(settings, model) / "server.json").unlink(missing_ok=True)
     return bool(family)
 
@@ -212,15 +210,21 @@ def _family(first: Sequence[psutil.Process], bentos: Path) -> list[psutil.Proces
     return list(family.values())
 
 
+def _runs(process: psutil.Process) -> bool:
+    """Whether a process still works; one that ended but was not reaped by its parent yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _end(processes: Sequence[psutil.Process]) -> None:
     """Ask processes to end, and kill those that do not within the grace period."""
-    for process in processes:
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    _, stubborn = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
-    for process in stubborn:
-        logger.warning("killing process %d, which did not end within %g s", process.pid, GRACE_SECONDS)
-        process.kill()
-    psutil.wait_procs(stubborn, timeout=GRACE_SECONDS)
+    for signal in (psutil.Process.terminate, psutil.Process.kill):
+        left = [process for process in processes if _runs(process)]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                signal(process)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while any(_runs(process) for process in left) and time.monotonic() < deadline:
+            time.sleep(PAUSE)

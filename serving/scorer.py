@@ -6,14 +6,17 @@ booster's own column order and in the training set's float32.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ml_assets.retrieval.index import SessionEvent
 from numpy.typing import NDArray
 
+from feature_repo.description import OnlineStoreError
+from ml_assets.retrieval.candidates import Candidates
+from ml_assets.retrieval.query import SessionEvent
 from serving.schemas import RecommendRequest
 
 if TYPE_CHECKING:
@@ -24,7 +27,11 @@ FEATURES = "features"
 CANDIDATES = "candidates"
 """Degraded: nothing to rank."""
 
+UNREADABLE = (OnlineStoreError, sqlite3.Error, OSError)
+"""What an online store that cannot be read raises."""
+
 Floats = NDArray[np.float32]
+logger = logging.getLogger("serving.scorer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +52,6 @@ class Answer:
     degraded: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """The products to rank: positions in the index [n], retrieval scores [n, S]."""
-
-    products: NDArray[np.int32]
-    scores: Floats
-
-
 def score(loaded: LoadedModel, request: RecommendRequest, k: int) -> Answer:
     """Rank products for a request.
 
@@ -60,65 +59,39 @@ def score(loaded: LoadedModel, request: RecommendRequest, k: int) -> Answer:
     from the session and from what is popular. An unreadable online store degrades the answer instead of
     failing it.
     """
-    unknown = _unknown_products(loaded, request)
-    pool = _pool(loaded, request)
-    degraded: list[str] = []
-    if len(pool.products) == 0:
-        degraded.append(CANDIDATES)
+    session = [SessionEvent(event.product, event.event_type) for event in request.session]
+    pool = loaded.index.for_request(request.customer, session, request.candidates)
+    degraded = [] if len(pool.product) else [CANDIDATES]
     matrix, known = _matrix(loaded, request.customer, pool, degraded)
     scores = _predict(loaded, matrix)
-    best = np.lexsort((pool.products, -scores))[:k]
-    shown = [loaded.index.products[position] for position in pool.products[best]]
+    best = np.lexsort((pool.product, -scores))[:k]
     nominated = ~np.isnan(pool.scores[best])
     return Answer(
-        products=shown,
+        products=[loaded.index.products[position] for position in pool.product[best].tolist()],
         scores=scores[best],
         features=matrix[best],
-        sources=[[loaded.sources[column] for column in np.flatnonzero(row)] for row in nominated],
-        ranked=len(pool.products),
-        customer_known=known or request.customer in loaded.customers,
-        unknown_products=unknown,
+        sources=[[pool.source_names[column] for column in np.flatnonzero(row)] for row in nominated],
+        ranked=len(pool.product),
+        customer_known=known or request.customer in loaded.index.customer_positions,
+        unknown_products=list(pool.unknown_products),
         degraded=degraded,
     )
 
 
-def _unknown_products(loaded: LoadedModel, request: RecommendRequest) -> list[str]:
-    named = [event.product for event in request.session] + (request.candidates or [])
-    return [product for product in dict.fromkeys(named) if product not in loaded.positions]
-
-
-def _pool(loaded: LoadedModel, request: RecommendRequest) -> _Pool:
-    session = [
-        SessionEvent(event.product, event.event_type)
-        for event in request.session
-        if event.product in loaded.positions
-    ]
-    retrieved = loaded.index.for_request(request.customer, session)
-    if request.candidates is None:
-        return _Pool(retrieved.product, retrieved.scores)
-    wanted = dict.fromkeys(
-        loaded.positions[product] for product in request.candidates if product in loaded.positions
-    )
-    row_of = {int(position): row for row, position in enumerate(retrieved.product)}
-    scores = np.full((len(wanted), len(loaded.sources)), np.nan, dtype=np.float32)
-    for row, position in enumerate(wanted):
-        if position in row_of:
-            scores[row] = retrieved.scores[row_of[position]]
-    return _Pool(np.fromiter(wanted, dtype=np.int32, count=len(wanted)), scores)
-
-
-def _matrix(loaded: LoadedModel, customer: str, pool: _Pool, degraded: list[str]) -> tuple[Floats, bool]:
+def _matrix(loaded: LoadedModel, customer: str, pool: Candidates, degraded: list[str]) -> tuple[Floats, bool]:
     """The booster's input [n, F], and whether the online store knows the customer."""
-    matrix = np.full((len(pool.products), len(loaded.features)), np.nan, dtype=np.float32)
-    plan = loaded.plan
-    matrix[:, plan.retrieval_to] = pool.scores[:, plan.retrieval_from]
-    if len(pool.products) == 0:
+    matrix = np.full((len(pool.product), len(loaded.features)), np.nan, dtype=np.float32)
+    if len(matrix) == 0:
         return matrix, False
-    products = [loaded.index.products[position] for position in pool.products]
-    categories = [loaded.index.categories[position] for position in pool.products]
+    plan, index = loaded.plan, loaded.index
+    matrix[:, plan.retrieval_to] = pool.scores[:, plan.retrieval_from]
+    positions = pool.product.tolist()
+    products = [index.products[position] for position in positions]
+    categories = [index.categories[position] for position in positions]
     try:
         values = loaded.reader.read(customer, products, categories, loaded.pointer.now)
-    except (sqlite3.Error, OSError):
+    except UNREADABLE:
+        logger.exception("answered customer %s without features", customer)
         degraded.append(FEATURES)
         return matrix, False
     matrix[:, plan.reader_to] = values[:, plan.reader_from]

@@ -17,26 +17,38 @@
 {% endmacro %}
 
 {#
-    Decayed sums in order of time: sum := sum * 2^(-days since the row before / half-life) + the day's count.
-    `rows` has one row per keys and event_day; the row carried in from before the run holds the sums as they stood.
-    Folding a list keeps the order of the additions, so building day by day gives the same bits as building at once.
-    `half_lives` maps a column, count in `rows` and sum in the result, to its half-life in days.
+    Values that build on the row before, in order of time, per key:
+        decayed   sum := sum * 2^(-days since the row before / half-life) + the day's count; maps a column to its half-life
+        summed    sum := sum + the day's value
+        latest    the day's value or, where it has none, the one before
+    `rows` has one row per keys and event_day; the row carried in from before the run holds the values as they stood.
+    Folding a list (sorted by its first field, the day) keeps the order of the additions, so building day by day gives the same bits as building at once.
 #}
-{% macro decayed_sums(rows, keys, half_lives) %}
-    select {{ keys | join(', ') }}, unnest(sums, recursive := true)
+{% macro folded(rows, keys, decayed, summed=[], latest=[]) %}
+    select {{ keys | join(', ') }}, unnest(states, recursive := true)
     from (
         select
             {{ keys | join(', ') }},
             list_reduce(
-                list([struct_pack(event_day{% for name in half_lives %}, {{ name }} := cast({{ name }} as double){% endfor %})] order by event_day),
-                lambda sums, now: list_append(sums, struct_pack(
+                list_sort(list([struct_pack(
+                    event_day
+                    {%- for column in latest %}, {{ column }}{% endfor %}
+                    {%- for column in summed + decayed.keys() | list %}, {{ column }} := cast({{ column }} as double){% endfor -%}
+                )])),
+                lambda states, now: list_append(states, struct_pack(
                     event_day := now[1].event_day
-                    {%- for name, days in half_lives.items() %},
-                    {{ name }} := sums[-1].{{ name }}
-                        * pow(2, (sums[-1].event_day - now[1].event_day) / {{ days }}.0) + now[1].{{ name }}
+                    {%- for column in latest %},
+                    {{ column }} := coalesce(now[1].{{ column }}, states[-1].{{ column }})
+                    {%- endfor %}
+                    {%- for column in summed %},
+                    {{ column }} := states[-1].{{ column }} + now[1].{{ column }}
+                    {%- endfor %}
+                    {%- for column, half_life in decayed.items() %},
+                    {{ column }} := states[-1].{{ column }}
+                        * pow(2, (states[-1].event_day - now[1].event_day) / {{ half_life }}.0) + now[1].{{ column }}
                     {%- endfor %}
                 ))
-            ) as sums
+            ) as states
         from {{ rows }}
         group by all
     )

@@ -21,24 +21,31 @@
         )
 {% endmacro %}
 
-{% macro change_points(history, entity, offsets) %}
+{#
+    Active days are kept from before the run, for its windows to sum. Days that only close a window are needed from
+    before the run where running sums of changes (buyers) must pass through them: `with_earlier`.
+#}
+{% macro change_points(history, entity, offsets, with_earlier=false) %}
     select distinct {{ entity }}, event_day + later.days as event_day
     from {{ history }}
     cross join unnest({{ offsets }}) as later (days)
     where event_day + later.days <= {{ ml_assets.end_day() }}
+    {%- if not with_earlier %}
+        and (later.days = 0 or event_day + later.days >= {{ ml_assets.start_day() }})
+    {%- endif %}
 {% endmacro %}
 
-{# Named frames: so_far, and last_<w>d for each window; w days end with the current one. #}
+{# Named frames: so_far, and last_<w>d for each window; w days end with the current one. Numbers sort faster than dates. #}
 {% macro day_frames(entity, windows) %}
     window
         so_far as (
-            partition by {{ entity }} order by event_day
+            partition by {{ entity }} order by event_day - date '2000-01-01'
             range between unbounded preceding and current row
         )
     {%- for days in windows %},
         last_{{ days }}d as (
-            partition by {{ entity }} order by event_day
-            range between interval {{ days - 1 }} days preceding and current row
+            partition by {{ entity }} order by event_day - date '2000-01-01'
+            range between {{ days - 1 }} preceding and current row
         )
     {%- endfor %}
 {% endmacro %}

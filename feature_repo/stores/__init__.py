@@ -1,1 +1,1 @@
-"""Feast plugins that stand alone: a DuckDB source, a point-in-time offline store, a wide sqlite online store."""
+"""Feast plugins that stand alone: a DuckDB source, a point-in-time offline store, a wide online store."""

@@ -1,4 +1,4 @@
-"""A Feast offline store on DuckDB's `asof join`: every entity row keeps its place and sees what was known then.
+"""A Feast offline store on DuckDB's `asof join`: each entity row keeps its place and sees what was known.
 
 Use it alone in any Feast repository:
 
@@ -12,6 +12,7 @@ Use it alone in any Feast repository:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,7 +31,7 @@ from feast.value_type import ValueType
 from feature_repo.stores import asof_join, latest
 from feature_repo.stores.asof_join import Column, ViewJoin
 from feature_repo.stores.retrieval import AsofRetrievalJob
-from feature_repo.stores.session import OfflineStoreError, open_session, relation
+from feature_repo.stores.session import OfflineStoreError, one_row, open_session, readable, relation
 
 _SQL_TYPES = {
     ValueType.STRING: "varchar",
@@ -42,7 +43,7 @@ _SQL_TYPES = {
 }
 
 
-class AsofOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # feast has no type stubs
+class AsofOfflineStoreConfig(FeastConfigBaseModel):
     """Configuration of `AsofOfflineStore`."""
 
     type: str = "feature_repo.stores.asof.AsofOfflineStore"
@@ -63,17 +64,17 @@ class AsofOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # fea
     """How long to wait while another process writes the database."""
 
 
-class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type stubs
+class AsofOfflineStore(OfflineStore):
     """Point-in-time correct retrieval that keeps the number and the order of the entity rows, always.
 
-    A value counts from its event timestamp (inclusive) and from its created timestamp, where the source has one; it
-    expires when it is older than the view's ttl. What is missing, unknown or expired is null.
+    A value counts from its event timestamp (inclusive) and from its created timestamp, where the source has
+    one; it expires when it is older than the view's ttl. What is missing, unknown or expired is null.
     """
 
     supports_filter_by_created_timestamp = True
 
     @staticmethod
-    def get_historical_features(
+    def get_historical_features(  # noqa: PLR0917 - Feast's signature
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
@@ -84,9 +85,10 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> AsofRetrievalJob:
-        """Join features onto `entity_df`, a DataFrame or a SQL query DuckDB can answer (e.g. over `read_parquet`).
+        """Join features onto `entity_df`: a DataFrame, or SQL that DuckDB can answer.
 
-        Entity timestamps may be naive (UTC) or zoned; the column is `event_timestamp`, or the only one of a time type.
+        Entity timestamps may be naive (UTC) or zoned; the column is `event_timestamp`, or the only one of a
+        time type.
 
         Raises:
             OfflineStoreError: without entity rows, or when a key, timestamp or request column is missing.
@@ -107,13 +109,15 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type
             if isinstance(entity_df, pd.DataFrame):
                 connection.register("entity_frame", pa.Table.from_pandas(entity_df, preserve_index=False))
                 query = "select * from entity_frame"
-            columns, timestamp = _describe_entities(connection, str(query), needed | request)
+            entities = readable(connection, f"({query})")
+            columns, timestamp = _describe_entities(connection, entities, needed | request)
             asof_join.check_names(columns, joins)
-            rows = asof_join.load_entities(connection, str(query), timestamp)
-            asof_join.resolve(connection, joins)
+            rows = asof_join.load_entities(connection, entities, timestamp)
+            sources = [replace(join, relation=readable(connection, join.relation)) for join in joins]
+            asof_join.resolve(connection, sources)
             sql, step = asof_join.slice_sql(columns, joins), config.offline_store.batch_rows
             for start in range(0, max(rows, 1), step):
-                yield connection.execute(sql, [start, start + step]).to_arrow_table()
+                yield connection.sql(sql, params=[start, start + step]).to_arrow_table()
 
         return AsofRetrievalJob(
             config,
@@ -124,7 +128,7 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type
         )
 
     @staticmethod
-    def pull_latest_from_table_or_query(
+    def pull_latest_from_table_or_query(  # noqa: PLR0917 - Feast's signature
         config: RepoConfig,
         data_source: DataSource,
         join_key_columns: list[str],
@@ -147,7 +151,7 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type
         return AsofRetrievalJob(config, rows)
 
     @staticmethod
-    def pull_all_from_table_or_query(
+    def pull_all_from_table_or_query(  # noqa: PLR0917 - Feast's signature
         config: RepoConfig,
         data_source: DataSource,
         join_key_columns: list[str],
@@ -159,24 +163,28 @@ class AsofOfflineStore(OfflineStore):  # type: ignore[misc]  # feast has no type
     ) -> AsofRetrievalJob:
         """Every row with `start_date <= timestamp <= end_date`, either end open when None."""
         columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column or ""]
-        sql = latest.all_sql(
-            relation(data_source, config), list(filter(None, columns)), timestamp_field, start_date, end_date
-        )
-        return AsofRetrievalJob(config, latest.streamed(sql, config.offline_store.batch_rows))
+        wanted = list(filter(None, columns))
+
+        def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+            source = readable(connection, relation(data_source, config))
+            sql = latest.all_sql(source, wanted, timestamp_field, start_date, end_date)
+            yield from latest.streamed(sql, config.offline_store.batch_rows)(connection)
+
+        return AsofRetrievalJob(config, tables)
 
     @staticmethod
     def fingerprints(
         config: RepoConfig, data_source: DataSource, timestamp_field: str, until: list[datetime]
     ) -> list[str]:
         """For each moment, a digest of all rows up to it: equal digests, equal rows in whatever order."""
-        sql = latest.fingerprint_sql(relation(data_source, config), timestamp_field, until)
         with open_session(config) as connection:
-            row = connection.execute(sql).fetchone()
-        return [str(value) for value in row or ()]
+            source = readable(connection, relation(data_source, config))
+            sql = latest.fingerprint_sql(source, timestamp_field, until)
+            return [str(each) for each in one_row(connection, sql)]
 
 
 def _view_join(
-    config: RepoConfig, view: FeatureView, names: list[str], full_feature_names: bool, corrections: bool
+    config: RepoConfig, view: Any, names: list[str], full_feature_names: bool, corrections: bool
 ) -> ViewJoin:
     source = view.batch_source
     if source is None:
@@ -206,10 +214,10 @@ def _view_join(
 
 
 def _describe_entities(
-    connection: duckdb.DuckDBPyConnection, query: str, needed: set[str]
+    connection: duckdb.DuckDBPyConnection, entities: str, needed: set[str]
 ) -> tuple[list[str], str]:
     """Columns of the entity rows and which of them is the entity timestamp."""
-    types = {row[0]: row[1] for row in connection.execute(f"describe {query}").fetchall()}
+    types = {row[0]: row[1] for row in connection.execute(f"describe select * from {entities}").fetchall()}
     missing = sorted(needed - set(types))
     if missing:
         raise OfflineStoreError(
@@ -221,6 +229,7 @@ def _describe_entities(
     times = [name for name, type_name in types.items() if type_name.startswith(("TIMESTAMP", "DATE"))]
     if len(times) != 1:
         raise OfflineStoreError(
-            f"the entity rows need a column event_timestamp, or exactly one of a time type; found {times or 'none'}"
+            "the entity rows need a column event_timestamp, or exactly one of a time type; "
+            f"found {times or 'none'}"
         )
     return list(types), times[0]

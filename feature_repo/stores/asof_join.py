@@ -2,10 +2,10 @@
 
 One entity row asks, per feature view, for a (key, moment). Four steps, all on temporary tables that spill:
 
-1. `wanted_i`   the distinct (key, moment) pairs of view i; a customer ranked 200 times at one moment asks once;
-2. `matched_i`  `asof join` of those with the source's keys and timestamps only, payload stays on disk;
-3. `values_i`   the payload of the matched rows, by equality join;
-4. `located`    the entity rows with the id of their pair in each view; read in slices of the caller's order.
+1. `wanted_i`   the distinct (key, moment) pairs of view i; a customer ranked 200 times at one moment asks
+once; 2. `matched_i`  `asof join` of those with the source's keys and timestamps only, payload stays on
+disk; 3. `values_i`   the payload of the matched rows, by equality join; 4. `located`    the entity rows
+with the id of their pair in each view; read in slices of the caller's order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from feature_repo.stores.session import OfflineStoreError, quote
+from feature_repo.stores.session import OfflineStoreError, one_row, quote
 
 ROW = "__row"
 MOMENT = "__moment"
@@ -37,8 +37,9 @@ class Column:
 class ViewJoin:
     """What the join needs to know of one feature view.
 
-    `keys` go out by the name of the entity rows' column; `created` is the column saying when a row became known;
-    `ttl_seconds` 0 means that values never expire; `corrections` off means that `created` only breaks ties.
+    `keys` go out by the name of the entity rows' column; `created` is the column saying when a row became
+    known; `ttl_seconds` 0 means that values never expire; `corrections` off means that `created` only
+    breaks ties.
     """
 
     relation: str
@@ -60,14 +61,13 @@ def moment(expression: str) -> str:
     return f"cast({expression} as timestamp)"
 
 
-def load_entities(connection: duckdb.DuckDBPyConnection, query: str, timestamp: str) -> int:
+def load_entities(connection: duckdb.DuckDBPyConnection, relation: str, timestamp: str) -> int:
     """Copy the entity rows into `entities`, numbered in the order they come; returns how many there are."""
     connection.execute(
         f"create temp table entities as select *, {moment(quote(timestamp))} as {MOMENT}, "
-        f"row_number() over () - 1 as {ROW} from ({query}) as asked"
+        f"row_number() over () - 1 as {ROW} from {relation} as asked"
     )
-    counted = connection.execute("select count(*) from entities").fetchone()
-    return int(counted[0]) if counted else 0
+    return int(one_row(connection, "select count(*) from entities")[0])
 
 
 def resolve(connection: duckdb.DuckDBPyConnection, joins: list[ViewJoin]) -> None:
@@ -138,7 +138,8 @@ def _known(number: int, join: ViewJoin) -> str:
     equal = " and ".join(f"{key.of('s')} = w.k{at}" for at, key in enumerate(join.keys))
     wanted = f"semi join wanted_{number} as w on {equal} " if join.keys else ""
     return (
-        f"select {keys}{valid_at} as valid_at, {_known_at(join)} as known_at from {join.relation} as s {wanted}"
+        f"select {keys}{valid_at} as valid_at, {_known_at(join)} as known_at "
+        f"from {join.relation} as s {wanted}"
         f"where {valid_at} <= (select max(moment) from wanted_{number}){oldest if join.ttl_seconds else ''}"
     )
 
@@ -173,8 +174,8 @@ def _visible(join: ViewJoin, listed: str, names: list[str]) -> str:
 def _values(number: int, join: ViewJoin, *, ties: bool) -> str:
     """The payload of the matched rows; among rows equal in key and both times the greatest row counts.
 
-    Rows are compared column by column in the source's order, so the choice depends on the data alone and not on
-    which features were asked for.
+    Rows are compared column by column in the source's order, so the choice depends on the data alone and
+    not on which features were asked for.
     """
     features = "".join(f", {feature.of('s')} as f{at}" for at, feature in enumerate(join.features))
     keys = "".join(f"{key.of('s')} = m.k{at} and " for at, key in enumerate(join.keys))
@@ -189,8 +190,7 @@ def _values(number: int, join: ViewJoin, *, ties: bool) -> str:
 
 
 def _has_ties(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
-    found = connection.execute(f"select count(*) > count(distinct id) from values_{number}").fetchone()
-    return bool(found and found[0])
+    return bool(one_row(connection, f"select count(*) > count(distinct id) from values_{number}")[0])
 
 
 def _located(joins: list[ViewJoin]) -> str:
@@ -219,6 +219,6 @@ def check_names(columns: list[str], joins: list[ViewJoin]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise OfflineStoreError(
-            f"columns {', '.join(twice)} would appear twice in the result: rename them in the entity rows or ask "
-            "for full_feature_names=True"
+            f"columns {', '.join(twice)} would appear twice in the result: rename them in the entity rows "
+            "or ask for full_feature_names=True"
         )

@@ -45,7 +45,7 @@ def duckdb_to_feast_value_type(column_type: str) -> ValueType:
     return _VALUE_TYPES.get(column_type, ValueType.UNKNOWN)
 
 
-class DuckDBSource(DataSource):  # type: ignore[misc]  # feast has no type stubs
+class DuckDBSource(DataSource):
     """Rows of a DuckDB table or query; the database file is the offline store's `database`, opened read-only.
 
     Either `table` (may be schema-qualified) or `query` is given. The definition names no file, so the same
@@ -72,7 +72,7 @@ class DuckDBSource(DataSource):  # type: ignore[misc]  # feast has no type stubs
         self.table = table or ""
         self.query = query or ""
         super().__init__(
-            name=name or table,
+            name=name or table or "",
             timestamp_field=timestamp_field,
             created_timestamp_column=created_timestamp_column,
             field_mapping=field_mapping,
@@ -87,7 +87,7 @@ class DuckDBSource(DataSource):  # type: ignore[misc]  # feast has no type stubs
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, DuckDBSource)
-            and bool(super().__eq__(other))
+            and bool(super().__eq__(other))  # type: ignore[no-untyped-call]  # Feast leaves it untyped
             and (self.table, self.query) == (other.table, other.query)
         )
 

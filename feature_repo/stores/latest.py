@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from feature_repo.stores.asof_join import moment
 from feature_repo.stores.retrieval import Tables
-from feature_repo.stores.session import quote
+from feature_repo.stores.session import one_row, quote, readable
 
 
 def instant(when: datetime) -> str:
@@ -44,12 +44,14 @@ def latest_rows(log: Log, start: datetime, end: datetime, batch_rows: int, *, co
     """
 
     def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
-        connection.execute(_newest(log, start, end, corrections=corrections))
-        connection.execute(_found(log, ties=False))
-        counts = connection.execute("select (select count(*) from found), (select count(*) from newest)")
-        found, wanted = counts.fetchone() or (0, 0)
+        source = replace(log, relation=readable(connection, log.relation))
+        connection.execute(_newest(source, start, end, corrections=corrections))
+        connection.execute(_found(source, ties=False))
+        found, wanted = one_row(
+            connection, "select (select count(*) from found), (select count(*) from newest)"
+        )
         if found > wanted:
-            connection.execute(_found(log, ties=True))
+            connection.execute(_found(source, ties=True))
         order = f" order by {', '.join(quote(key) for key in log.keys)}" if log.keys else ""
         yield from streamed(f"select * from found{order}", batch_rows)(connection)
 
@@ -113,7 +115,7 @@ def streamed(sql: str, batch_rows: int) -> Tables:
     """A function that runs `sql` on a session and yields the result in tables of `batch_rows` rows."""
 
     def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
-        reader = connection.execute(sql).to_arrow_reader(batch_rows)
+        reader = connection.sql(sql).to_arrow_reader(batch_rows)
         yield reader.schema.empty_table()
         for batch in reader:
             yield pa.Table.from_batches([batch])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ Tables = Callable[[duckdb.DuckDBPyConnection], Iterator[pa.Table]]
 """Runs a query on a session and yields its result in slices, in order; at least one, if only an empty one."""
 
 
-class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast has no type stubs
+class AsofRetrievalJob(RetrievalJob):
     """A retrieval that runs when it is read; each reading runs it anew, in a session of its own."""
 
     def __init__(
@@ -81,7 +80,8 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast has no type
             return pa.concat_tables(self._tables(connection))
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._to_arrow_internal(timeout).to_pandas()
+        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
+        return frame
 
     def persist(
         self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
@@ -102,7 +102,7 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast has no type
         aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             write_parquet(self.to_tables(), aside)
-            os.replace(aside, path)
+            aside.replace(path)
         finally:
             aside.unlink(missing_ok=True)
 

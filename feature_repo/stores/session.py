@@ -28,13 +28,13 @@ def literal(text: str) -> str:
 
 @contextmanager
 def open_session(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Yield a connection set up by `config.offline_store`; timestamps are UTC, the warehouse is the default schema.
+    """Yield a connection set up by `config.offline_store`: times in UTC, the warehouse as default schema.
 
     A private in-memory database holds the temporary tables, so memory, threads and spill folder are this
     session's own whatever else the process has open.
 
     Raises:
-        OfflineStoreError: when there is no database file, or a writer keeps it longer than `patience_seconds`.
+        OfflineStoreError: when there is no database file, or a writer keeps it over `patience_seconds`.
     """
     store = config.offline_store
     database = Path(store.database) if store.database else None
@@ -52,6 +52,25 @@ def open_session(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The first row of a query's answer; the answer is read to its end, so that the session is free again."""
+    rows = connection.execute(sql).fetchall()
+    return tuple(rows[0]) if rows else ()
+
+
+def readable(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """`relation` with zoned nanosecond timestamps as microseconds: DuckDB can cast those to nothing else.
+
+    pandas writes such columns by default.
+    """
+    described = connection.execute(f"describe select * from {relation}").fetchall()
+    finer = [quote(row[0]) for row in described if row[1] == "TIMESTAMPTZ_NS"]
+    if not finer:
+        return relation
+    replaced = ", ".join(f"cast(cast({name} as timestamp_ns) as timestamptz) as {name}" for name in finer)
+    return f"(select * replace ({replaced}) from {relation})"
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, database: Path, patience_seconds: float) -> None:

@@ -4,8 +4,8 @@
       type: feature_repo.stores.wide_sqlite.WideSqliteOnlineStore
       path: online.db
 
-Feast's own sqlite store writes a protobuf per feature and row; here a row is a row. Newer rows are never overwritten
-by older ones, and rows past their view's ttl are not handed out.
+Feast's own sqlite store writes a protobuf per feature and row; here a row is a row. Newer rows are never
+overwritten by older ones, and rows past their view's ttl are not handed out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _KINDS = {
 Row = tuple[Any, dict[str, Any], datetime, datetime | None]
 
 
-class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # feast has no type stubs
+class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     """Configuration of `WideSqliteOnlineStore`."""
 
     type: str = "feature_repo.stores.wide_sqlite.WideSqliteOnlineStore"
@@ -68,8 +68,8 @@ def table_of(config: RepoConfig, view: FeatureView) -> WideTable:
         value_type = field.dtype.to_value_type()
         if value_type not in _KINDS:
             raise TypeError(
-                f"feature {view.name}:{field.name} is of type {value_type.name}, which WideSqliteOnlineStore cannot "
-                f"hold; it holds {', '.join(kind.name for kind in _KINDS)}"
+                f"feature {view.name}:{field.name} is of type {value_type.name}, which WideSqliteOnlineStore "
+                f"cannot hold; it holds {', '.join(kind.name for kind in _KINDS)}"
             )
         kinds.append((field.name, _KINDS[value_type][0]))
     return WideTable(
@@ -80,7 +80,7 @@ def table_of(config: RepoConfig, view: FeatureView) -> WideTable:
     )
 
 
-class WideSqliteOnlineStore(OnlineStore):  # type: ignore[misc]  # feast has no type stubs
+class WideSqliteOnlineStore(OnlineStore):
     """Feast's way to the wide tables; `OnlineReader` reads the same file without Feast."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class WideSqliteOnlineStore(OnlineStore):  # type: ignore[misc]  # feast has no 
             self._connection = wide_table.open_writer(database(config))
         return self._connection
 
-    def update(
+    def update(  # noqa: PLR0917 - Feast's signature
         self,
         config: RepoConfig,
         tables_to_delete: Sequence[FeatureView],
@@ -133,7 +133,7 @@ class WideSqliteOnlineStore(OnlineStore):  # type: ignore[misc]  # feast has no 
             yield connection
 
     def write_table(self, config: RepoConfig, view: FeatureView, rows: pa.Table, timestamp: str) -> int:
-        """Write an Arrow table of a view (keys, features, `timestamp`) in one transaction; returns its rows."""
+        """Write an Arrow table (keys, features, `timestamp`) in one transaction; returns its rows."""
         table = table_of(config, view)
         with self.writing(config) as connection:
             wide_table.create(connection, table)
@@ -202,7 +202,8 @@ def _bind(
 
 
 def _proto(field: Any, value: Any) -> Any:
-    if value is None:
-        return Value()
-    name = _KINDS[field.dtype.to_value_type()][1]
-    return Value(**{name: bool(value) if name == "bool_val" else value})
+    proto = Value()
+    if value is not None:
+        name = _KINDS[field.dtype.to_value_type()][1]
+        setattr(proto, name, bool(value) if name == "bool_val" else value)
+    return proto

@@ -1,8 +1,9 @@
-"""The online store's file: one wide sqlite table per feature view. No Feast here, so that readers start at once.
+"""The online store's file: one wide sqlite table per feature view; without Feast, so readers start at once.
 
-Keys are TEXT and form the primary key (`without rowid`: the rows of one customer lie together); features are native
-INTEGER, REAL or TEXT columns; timestamps are whole unix seconds; `event_ts` is unix microseconds. Null and NaN are
-both NULL. The file is in WAL mode: readers go on reading the last committed state while a view is written.
+Keys are TEXT and form the primary key (`without rowid`: the rows of one customer lie together); features
+are native INTEGER, REAL or TEXT columns; timestamps are whole unix seconds; `event_ts` is unix
+microseconds. Null and NaN are both NULL. The file is in WAL mode: readers go on reading the last committed
+state while a view is written.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def quote(name: str) -> str:
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """Open the file for writing, creating it in WAL mode; transactions are explicit, other writers are waited for."""
+    """Open the file for writing, creating it in WAL mode; transactions are explicit, writers take turns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None, timeout=60.0, check_same_thread=False)
     connection.execute("pragma journal_mode = wal")
@@ -98,7 +99,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def create(connection: sqlite3.Connection, table: WideTable) -> bool:
-    """Make sure the table is there and as defined; returns whether it had to be made anew (it is then empty)."""
+    """Make sure the table is there and as defined; returns whether it was made anew (then it is empty)."""
     if defined(connection, table.table) == table:
         return False
     keys = [f"{quote(key)} text not null" for key in table.keys]
@@ -143,7 +144,7 @@ def upsert_sql(table: WideTable) -> str:
 
 
 def write_table(connection: sqlite3.Connection, table: WideTable, rows: pa.Table, timestamp: str) -> int:
-    """Upsert the rows of an Arrow table, column by column; a newer row in the file stays. Returns the rows given.
+    """Upsert the rows of an Arrow table, column by column; newer rows in the file stay. Returns rows given.
 
     `rows` has the keys, the features and the event timestamp column called `timestamp`. Call it inside
     `transaction`; writing the same rows again changes nothing.

@@ -1,7 +1,5 @@
 """The dbt project as assets: daily partitions, any range of days in one run, dbt tests as asset checks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -18,12 +18,6 @@ from ml_assets.ingestion.spec import SourceSpec, load_source
 from ml_assets.runs import RunResult, dagster_home, execute_job, range_tags
 from ml_assets.settings import PROJECT, Settings
 
-CODE = {
-    "ingest": ("dbt_project", "shops", "ml_assets/ingestion"),
-    "train": ("dbt_project", "feature_repo", "ml_assets/defs", "ml_assets/learning", "ml_assets/retrieval", "serving"),
-}
-"""What each job's result depends on besides the data."""
-
 
 def run_demo(settings: Settings) -> int:
     """Take the shop's raw events to a running server; 0 only when every check passed and the server answered."""
@@ -62,39 +56,54 @@ def demo_days(source: SourceSpec) -> tuple[date, date]:
 def _run_jobs(
     settings: Settings, source: SourceSpec, first: date, last: date, console: Console
 ) -> Iterator[RunResult]:
-    """Run `ingest` over the days that changed and `train` on top; what is unchanged since a good run is skipped."""
-    logs = settings.shop_home / "logs"
-    start = _first_changed_day(settings, source, first, last)
-    if start is None:
-        console.print("ingest: no day and no model changed since the last run")
-    else:
-        console.print(f"[bold]ingest[/] {start} to {last} (log: {logs / 'ingest.log'})")
-        result = execute_job("ingest", range_tags(str(start), str(last)), logs / "ingest.log", console.print)
-        yield result
-        if not result.succeeded or result.failed_checks:
+    """Run `ingest` over the days that changed and `train` on top of them."""
+    ingested = ingest_changed(settings, source, (first, last), console)
+    if ingested is not None:
+        yield ingested
+        if not ingested.succeeded or ingested.failed_checks:
             return
-        write_text_atomically(_mark(settings, "ingest"), _code("ingest"))
-    console.print(f"[bold]train[/] as of {last} (log: {logs / 'train.log'})")
-    yield execute_job("train", {"dagster/partition": str(last)}, logs / "train.log", console.print)
+    log = settings.shop_home / "logs" / "train.log"
+    console.print(f"[bold]train[/] as of {last} (log: {log})")
+    yield execute_job("train", {"dagster/partition": str(last)}, log, console.print)
+
+
+def ingest_changed(
+    settings: Settings, source: SourceSpec, days: tuple[date, date], console: Console
+) -> RunResult | None:
+    """Run the job `ingest` from the first day that changed to the last; None when nothing changed since a good run.
+
+    Raises:
+        IngestionError: when a raw file is missing.
+    """
+    start = _first_changed_day(settings, source, *days)
+    if start is None:
+        console.print("ingest: no file, contract or dbt model changed since the last run")
+        return None
+    log = settings.shop_home / "logs" / "ingest.log"
+    console.print(f"[bold]ingest[/] {start} to {days[1]} (log: {log})")
+    result = execute_job("ingest", range_tags(str(start), str(days[1])), log, console.print)
+    if result.succeeded and not result.failed_checks:
+        write_text_atomically(_mark(settings), _code())
+    return result
 
 
 def _first_changed_day(settings: Settings, source: SourceSpec, first: date, last: date) -> date | None:
     """The first day to ingest again: features of every later day rest on it; None when all is current."""
-    mark = _mark(settings, "ingest")
-    if not mark.exists() or mark.read_text() != _code("ingest"):
+    mark = _mark(settings)
+    if not mark.exists() or mark.read_text() != _code():
         return first
     changed = [day for table in source.tables for day in changed_days(source, table, settings, first, last)]
     return min(changed, default=None)
 
 
-def _mark(settings: Settings, job: str) -> Path:
-    return settings.shop_home / "demo" / f"{job}.code"
+def _mark(settings: Settings) -> Path:
+    return settings.shop_home / "ingested.code"
 
 
-def _code(job: str) -> str:
-    """Hex SHA-256 over the files the job's result depends on."""
+def _code() -> str:
+    """Hex SHA-256 over the files that what `ingest` makes depends on, besides the data."""
     digest = hashlib.sha256()
-    for folder in CODE[job]:
+    for folder in ("dbt_project", "shops", "ml_assets/ingestion"):
         for path in sorted((PROJECT / folder).rglob("*")):
             if path.suffix in {".py", ".sql", ".yml", ".yaml"} and "target" not in path.parts:
                 digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")

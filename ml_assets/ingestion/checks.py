@@ -31,8 +31,8 @@ def raw_sql(files: Sequence[RawFile], table: TableSpec, calendar: CalendarSpec) 
     )
     paths = ", ".join(literal(raw.parquet) for raw in files)
     found = "_given" if table.day is None else f"try(cast(({table.day}) as date))"
-    last = "_found" if calendar.end is None else f"least(_found, {_day_or_null(calendar.end)})"
     first = _day_or_null(calendar.start)
+    last = _day_or_null(calendar.end or date.max)
     return f"""
 with labels(_path, _source, _given) as (values {labels}),
 read as (
@@ -42,8 +42,12 @@ read as (
 dated as (select read.*, labels._source, labels._given, {found} as _found from read join labels using (_path))
 select
     * exclude (_path, _given, _found),
-    coalesce(greatest({last}, {first}), {first}) as _day,
-    coalesce({last} <> _found or _found < {first}, true) as _stray
+    case
+        when _found is null or _found < {first} then {first}
+        when _found > {last} then {last}
+        else _found
+    end as _day,
+    coalesce(_found not between {first} and {last}, true) as _stray
 from dated
 """
 

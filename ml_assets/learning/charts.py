@@ -27,7 +27,12 @@ def label(name: str) -> str:
     if k.isdigit():
         short = {"ndcg": "NDCG", "map": "MAP", "revenue_ndcg": "revenue NDCG"}.get(base, base)
         return f"{short}@{k}"
-    return {"ease": "EASE", "item_knn": "item-kNN", "mrr": "MRR"}.get(name, name.replace("_", " "))
+    return {
+        "ease": "EASE",
+        "item_knn": "item-kNN",
+        "item_knn_decayed": "item-kNN, decayed",
+        "mrr": "MRR",
+    }.get(name, name.replace("_", " "))
 
 
 def colour(name: str, names: Sequence[str]) -> str:

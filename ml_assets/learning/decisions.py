@@ -80,8 +80,15 @@ def at_decision(table: pa.Table, when: datetime, spec: ModelSpec) -> pa.Table:
 
 
 def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -> pa.Table:
-    """The decision's spine rows of the customers with at least one relevant product, by customer and product."""
-    wanted = [spec.entity, spec.time, spec.item, spec.label, *((spec.revenue,) if spec.revenue else ()), *spec.slices]
+    """The decision's spine rows of customers with at least one relevant product, by customer and product."""
+    wanted = [
+        spec.entity,
+        spec.time,
+        spec.item,
+        spec.label,
+        *((spec.revenue,) if spec.revenue else ()),
+        *spec.slices,
+    ]
     sql = f"""
         select {", ".join(wanted)}
         from {spec.spine}
@@ -89,7 +96,9 @@ def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -
         qualify max({spec.label}) over (partition by {spec.entity}) >= $grade
         order by {spec.entity}, {spec.item}
     """
-    rows = warehouse.execute(sql, {"at": midnight(day), "grade": spec.truth_grade}).to_arrow_table()
+    rows: pa.Table = warehouse.sql(
+        sql, params={"at": midnight(day), "grade": spec.truth_grade}
+    ).to_arrow_table()
     return rows.set_column(1, spec.time, rows[spec.time].cast(pa.timestamp("us")))
 
 
@@ -99,7 +108,7 @@ def items_of(warehouse: duckdb.DuckDBPyConnection, day: date) -> pa.Table:
     Smoothed by one ((buyers + 1) / (all buyers + 1)), so that an unsold product has a finite novelty.
     """
     since = day - timedelta(days=POPULARITY_DAYS)
-    return warehouse.execute(_ITEMS, {"day": day, "since": since}).to_arrow_table()
+    return warehouse.sql(_ITEMS, params={"day": day, "since": since}).to_arrow_table()
 
 
 def labels_of(candidates: pa.Table, spine: pa.Table, spec: ModelSpec) -> NDArray[np.int32]:

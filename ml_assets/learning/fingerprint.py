@@ -22,28 +22,34 @@ _CODE = (
     *(f"ml_assets/learning/{name}.py" for name in ("baselines", "dataset", "decisions", "sampling", "split")),
 )
 
-_DAYS = "select * from mart_daily_counts where event_day < $until order by event_day"
-
-_SPINE = """
-select count(*) as n, coalesce(bit_xor(hash(spine)), 0)::varchar as content
-from {spine} as spine
-where decision_day < $until
+_CONTENT = """
+select count(*) as rows, coalesce(sum(hash(content)), 0)::varchar as hashes
+from {table} as content
+where {day} < $until
 """
+
+_NEWEST = "select max(event_day) from mart_daily_counts where event_day < $until"
 
 
 def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: date) -> dict[str, str]:
-    """Versions of the data before the day `until`: the daily counts, the spine's content, the last day.
+    """Versions of the data before `until`: content hashes of events, catalogue and spine, the last day.
 
     Raises:
         duckdb.Error: when the warehouse has not been built.
     """
-    days = warehouse.execute(_DAYS, {"until": until}).fetchall()
-    spine = warehouse.execute(_SPINE.format(spine=spec.spine), {"until": until}).fetchall()
-    return {
-        "daily_counts": _short(repr(days)),
-        "spine": _short(repr(spine)),
-        "last_event_day": days[-1][0].isoformat() if days else "none",
+    tables = {
+        "events": ("stg_events", "event_day"),
+        "catalogue": ("stg_products", "event_day"),
+        "spine": (spec.spine, "decision_day"),
     }
+    found = {
+        name: _short(
+            repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": until}).fetchall())
+        )
+        for name, (table, day) in tables.items()
+    }
+    newest = warehouse.execute(_NEWEST, {"until": until}).fetchone()
+    return {**found, "last_event_day": str(newest[0]) if newest else "none"}
 
 
 def code_version(root: Path = PROJECT) -> str:

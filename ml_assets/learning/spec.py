@@ -46,7 +46,7 @@ class SplitSpec(Strict):
     )
     same_season: bool = Field(
         default=False,
-        description="also train on the decisions one year before the test weeks, where there are any",
+        description="also train on the decisions 52 weeks before the evaluated ones, where there are any",
     )
 
 
@@ -57,8 +57,8 @@ class TuningSpec(Strict):
     timeout_seconds: float | None = Field(
         default=None, gt=0, description="stop starting new trials after this"
     )
-    rounds: int = Field(default=150, ge=1, description="boosting rounds of a trial at most")
-    sample_groups: int = Field(default=6000, ge=1, description="training groups a trial sees at most")
+    rounds: int = Field(default=80, ge=1, description="boosting rounds of a trial at most")
+    sample_groups: int = Field(default=2500, ge=1, description="training groups a trial sees at most")
 
 
 class TrainingSpec(Strict):

@@ -1,0 +1,1 @@
+"""Candidate generation: which few hundred products are worth ranking for a customer at a moment."""

@@ -82,24 +82,25 @@ def _part(index: RetrievalIndex, query: Query, rows: slice, products: NDArray[np
     return row + rows.start, product, np.where(gathered > 0, gathered, np.float32(np.nan))
 
 
-def _chosen(index: RetrievalIndex, scores: list[Floats], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _chosen(
+    index: RetrievalIndex, scores: list[Floats], rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and product of the `total` candidates of best priority, in order of priority."""
-    priority = np.tile(_filling(index), (rows, 1))
+    priority = np.tile(index.filling, (rows, 1))
     for name, score in zip(SOURCES, scores, strict=True):
         quota = getattr(index.spec, name)
         if quota == 0 or name == "popular" or not score.any():
             continue
-        columns, ranks = best_columns(np.where(index.available, score, 0), quota)
-        row, rank = np.nonzero(columns >= 0)
-        product = columns[row, rank]
-        priority[row, product] = np.minimum(priority[row, product], (ranks[rank] + 1) / quota)
-    urgency = (1 / priority).astype(np.float32)  # 0 for what nobody nominated
-    columns, _ = best_columns(urgency, index.spec.total)
-    row, rank = np.nonzero(columns >= 0)
-    return row, columns[row, rank]
+        nominated = best_columns(np.where(index.available & (score > 0), score, -np.inf), quota)
+        row, rank = np.nonzero(nominated >= 0)
+        product = nominated[row, rank]
+        priority[row, product] = np.minimum(priority[row, product], (rank + 1) / quota)
+    chosen = best_columns(-priority, index.spec.total)
+    row, rank = np.nonzero(chosen >= 0)
+    return row, chosen[row, rank]
 
 
-def _filling(index: RetrievalIndex) -> NDArray[np.float64]:
+def filling(index: RetrievalIndex) -> NDArray[np.float64]:
     """Priority that popularity gives each product [P]: rank / quota, infinite for what cannot be sold."""
     quota = index.spec.popular
     if quota == 0:

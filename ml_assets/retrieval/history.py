@@ -1,7 +1,7 @@
 """What retrieval reads from the warehouse: who did what when, and the catalogue's changes, bounded by a day.
 
-Read once for the newest decision, both tables serve every earlier one too: `build_index` and the baselines look
-only at days before their own decision.
+Read once for the newest decision, both tables serve every earlier one too: `build_index` and the baselines
+look only at days before their own decision.
 """
 
 from __future__ import annotations
@@ -64,6 +64,6 @@ def read_catalogue(warehouse: Path | duckdb.DuckDBPyConnection, before: date) ->
 
 def _read(warehouse: Path | duckdb.DuckDBPyConnection, sql: str, values: dict[str, date]) -> pa.Table:
     if isinstance(warehouse, duckdb.DuckDBPyConnection):
-        return warehouse.execute(sql, values).to_arrow_table()
+        return warehouse.sql(sql, params=values).to_arrow_table()
     with duckdb.connect(str(warehouse), read_only=True) as connection:
-        return connection.execute(sql, values).to_arrow_table()
+        return connection.sql(sql, params=values).to_arrow_table()

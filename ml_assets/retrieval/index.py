@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ml_assets.retrieval.candidates import Candidates, nominate
+from ml_assets.retrieval.candidates import Candidates, filling, nominate
 from ml_assets.retrieval.codes import Coded, before, code, positions, sorted_names
 from ml_assets.retrieval.query import SessionEvent, query_customers, query_session
 from ml_assets.retrieval.sources import SOURCES, taste
@@ -46,7 +46,7 @@ class RetrievalIndex:
         seen: [C, P] views and carts in purchases, decayed fast.
         co_purchase: [P, P] bought together, `spec.neighbours` per row.
         co_visitation: [P, P] seen (row), then put in the cart or bought in the same session (column).
-        idf: float32[P] log(C / customers of the product).
+        idf: float32[P] log(1 + C / (1 + customers of the product)).
         neighbour: int64[N] position in `customers`, ascending.
         neighbour_tastes: [P, N] unit columns.
         neighbour_bought: [N, P] 1 where bought in the last `similar_days`.
@@ -86,6 +86,11 @@ class RetrievalIndex:
         """Position of each customer."""
         return {customer: at for at, customer in enumerate(self.customers)}
 
+    @cached_property
+    def filling(self) -> NDArray[np.float64]:
+        """Priority that popularity gives each product [P]."""
+        return filling(self)
+
     def candidates(self, customer_ids: Sequence[str]) -> Candidates:
         """Candidates of many customers; one never seen gets popular products and launches.
 
@@ -94,7 +99,10 @@ class RetrievalIndex:
         return nominate(self, query_customers(self, customer_ids))
 
     def for_request(
-        self, customer_id: str | None, session: Sequence[SessionEvent] = (), products: Sequence[str] | None = None
+        self,
+        customer_id: str | None,
+        session: Sequence[SessionEvent] = (),
+        products: Sequence[str] | None = None,
     ) -> Candidates:
         """Candidates of one customer whose running session is not in the index yet.
 
@@ -140,8 +148,8 @@ def build_index(
     coded = code(known, day, sorted_names(known["product_id"], changes["product_id"]))
     bought, seen = _histories(coded, spec)
     co_purchase, co_visitation = _neighbours(coded, spec)
-    idf = np.log((1.0 + coded.shape[0]) / (1.0 + np.bincount((bought + seen).indices, minlength=coded.shape[1])))
-    idf = idf.astype(np.float32)
+    holders = np.bincount((bought + seen).indices, minlength=coded.shape[1])
+    idf = np.log1p(coded.shape[0] / (1.0 + holders)).astype(np.float32)
     neighbour, neighbour_bought = _recent(coded, spec.similar_days)
     popular = _popular(coded, spec)
     categories, available, first_day = _catalogue(changes, coded)
@@ -207,15 +215,15 @@ def _popular(coded: Coded, spec: RetrievalSpec) -> Floats:
 
 def _catalogue(changes: pa.Table, coded: Coded) -> tuple[list[str], NDArray[np.bool_], NDArray[np.float64]]:
     """Category, availability and first listed day (ordinal; -inf if never listed) of each product."""
-    at = positions(changes["product_id"], coded.products)
     categories = [""] * len(coded.products)
     available = np.ones(len(coded.products), dtype=bool)
     first = np.full(len(coded.products), -np.inf)
-    days: list[date] = changes["event_day"].to_pylist()
-    rows = zip(at.tolist(), changes["category_id"].to_pylist(), changes["available"].to_pylist(), days, strict=True)
-    for product, category, sold, day in sorted(rows, key=lambda row: row[3]):
+    changes = changes.sort_by("event_day")
+    at = positions(changes["product_id"], coded.products)
+    listed: list[date] = changes["event_day"].to_pylist()
+    for product, category, day in zip(at, changes["category_id"].to_pylist(), listed, strict=True):
         categories[product] = category or ""
-        available[product] = sold
-        if first[product] == -np.inf:
+        if np.isneginf(first[product]):
             first[product] = day.toordinal()
+    available[at] = changes["available"].to_numpy()  # the newest comes last
     return categories, available, first

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.retrieval.sources import Query
-from ml_assets.retrieval.sparse import Csr, summed
+from ml_assets.retrieval.sparse import Csr, rows_or_empty, summed
 
 if TYPE_CHECKING:
     from ml_assets.retrieval.index import RetrievalIndex
@@ -29,7 +29,7 @@ NOW = {"view": 1.0, "cart": 1.0, "purchase": 0.0}
 def query_customers(index: RetrievalIndex, customer_ids: Sequence[str]) -> Query:
     """History vectors of customers, in the order asked; an unknown one has an empty history."""
     at = np.array([index.customer_positions.get(customer, -1) for customer in customer_ids], dtype=np.int64)
-    return Query(_rows(index.bought, at), _rows(index.seen, at), at)
+    return Query(rows_or_empty(index.bought, at), rows_or_empty(index.seen, at), at)
 
 
 def query_session(
@@ -70,13 +70,3 @@ def _now(event_type: str) -> float:
 def _added(weights: list[float], products: NDArray[np.int64], index: RetrievalIndex) -> Csr:
     rows = np.zeros(len(products), dtype=np.int64)
     return summed(np.array(weights), rows, products, (1, len(index.products)))
-
-
-def _rows(matrix: Csr, at: NDArray[np.int64]) -> Csr:
-    """Rows of a sparse matrix, empty where the position is -1."""
-    from scipy import sparse
-
-    if (at >= 0).all():
-        return matrix[at]
-    empty = sparse.csr_matrix((1, matrix.shape[1]), dtype=np.float32)
-    return sparse.vstack([matrix, empty], format="csr")[np.where(at >= 0, at, matrix.shape[0])]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Query:
-    """The customers asked about: `bought`, `seen` sparse [rows, products], `customer` [rows] or -1 if unknown."""
+    """Who is asked about: `bought`, `seen` sparse [rows, products], `customer` [rows], -1 if unknown."""
 
     bought: Csr
     seen: Csr
@@ -49,7 +49,7 @@ def co_visitation(index: RetrievalIndex, query: Query) -> Floats:
 
 
 def similar(index: RetrievalIndex, query: Query) -> Floats:
-    """What customers with similar baskets bought lately: sum of their similarity (cosine of idf-weighted histories)."""
+    """What customers with similar baskets bought lately: sum of their cosines (idf-weighted histories)."""
     likeness = np.asarray((taste(query.bought, query.seen, index.idf) @ index.neighbour_tastes).toarray())
     likeness[query.customer[:, None] == index.neighbour[None, :]] = 0.0
     asked = index.spec.similar_customers

@@ -18,7 +18,10 @@ def decay(age_days: NDArray[np.float64], half_life_days: float) -> NDArray[np.fl
 
 
 def summed(
-    weight: NDArray[np.floating], row: NDArray[np.integer], column: NDArray[np.integer], shape: tuple[int, int]
+    weight: NDArray[np.floating],
+    row: NDArray[np.integer],
+    column: NDArray[np.integer],
+    shape: tuple[int, int],
 ) -> Csr:
     """Sparse matrix of the weights summed by (row, column), sorted, without explicit zeros."""
     from scipy import sparse
@@ -63,6 +66,16 @@ def largest_per_row(matrix: Csr, keep: int) -> Csr:
     return sparse.csr_matrix((matrix.data[marked], matrix.indices[marked], indptr), shape=matrix.shape)
 
 
+def rows_or_empty(matrix: Csr, at: NDArray[np.int64]) -> Csr:
+    """Rows of a sparse matrix by position, empty where the position is -1."""
+    from scipy import sparse
+
+    if (at >= 0).all():
+        return matrix[at]
+    empty = sparse.csr_matrix((1, matrix.shape[1]), dtype=np.float32)
+    return sparse.vstack([matrix, empty], format="csr")[np.where(at >= 0, at, matrix.shape[0])]
+
+
 def unit_rows(matrix: Csr) -> Csr:
     """Each row divided by its Euclidean length; an empty row stays empty."""
     matrix = matrix.copy()
@@ -78,19 +91,19 @@ def scaled_columns(matrix: Csr, factor: Floats) -> Csr:
     return matrix
 
 
-def best_columns(scores: Floats, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def best_columns(scores: NDArray[np.floating], keep: int) -> NDArray[np.int64]:
     """The `keep` best columns of each row, best first, ties to the lower column.
 
     Args:
-        scores: [rows, columns]; only what is above zero can be kept.
+        scores: [rows, columns]; -inf is never kept.
         keep: columns per row.
 
     Returns:
-        `columns` int64[rows, k] with -1 where a row has fewer above zero, and `ranks` int64[k] = 0..k-1.
+        int64[rows, min(keep, columns)], -1 where a row has fewer.
     """
     k = min(keep, scores.shape[1])
     if k == 0:
-        return np.empty((len(scores), 0), dtype=np.int64), np.empty(0, dtype=np.int64)
+        return np.empty((len(scores), 0), dtype=np.int64)
     if k < scores.shape[1]:
         floor = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
         above = scores > floor
@@ -104,7 +117,7 @@ def best_columns(scores: Floats, keep: int) -> tuple[NDArray[np.int64], NDArray[
     order = np.argsort(-values, axis=1, kind="stable")
     columns = np.take_along_axis(columns, order, axis=1)
     values = np.take_along_axis(values, order, axis=1)
-    return np.where(values > 0, columns, -1), np.arange(k)
+    return np.where(np.isneginf(values), -1, columns)
 
 
 def _column_norms(matrix: Csr) -> Floats:

@@ -19,11 +19,14 @@ def random_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(random_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """The random lake built in one run over all its days, tests included; never changed by a test."""
+    """The random lake built in one run over all its days, tests included; never changed by a test.
+
+    One product sells without ever being listed, which is a warning.
+    """
     warehouse = Warehouse(random_lake, tmp_path_factory.mktemp("built"))
     statuses = warehouse.dbt("build")
     bad = {name: status for name, status in statuses.items() if status not in {"success", "pass"}}
-    assert not bad, bad
+    assert bad == {"mart_products__named": "warn"}
     return warehouse
 
 

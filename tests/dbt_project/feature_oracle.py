@@ -1,4 +1,4 @@
-"""Features by their definitions, in plain Python over the raw events: slow, short, and with no window in sight."""
+"""Features by their definitions, in plain Python over the raw events: slow, and with no window in sight."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -42,8 +43,9 @@ class News:
 
 def read_events(lake: Path) -> list[Event]:
     rows = duckdb.sql(
-        f"select event_day, customer_id, product_id, event_type, session_id, quantity, price, country, event_ts, event_id"
-        f" from read_parquet('{lake}/events/*/*.parquet', hive_partitioning = true) order by event_day, event_ts, event_id"
+        "select event_day, customer_id, product_id, event_type, session_id, quantity, price, country,"
+        f" event_ts, event_id from read_parquet('{lake}/events/*/*.parquet', hive_partitioning = true)"
+        " order by event_day, event_ts, event_id"
     ).fetchall()
     return [
         Event(
@@ -63,8 +65,9 @@ def read_events(lake: Path) -> list[Event]:
 
 def read_news(lake: Path) -> list[News]:
     rows = duckdb.sql(
-        f"select event_day, product_id, category_id, price, available, changed_at"
-        f" from read_parquet('{lake}/products/*/*.parquet', hive_partitioning = true) order by event_day, changed_at"
+        "select event_day, product_id, category_id, price, available, changed_at"
+        f" from read_parquet('{lake}/products/*/*.parquet', hive_partitioning = true)"
+        " order by event_day, changed_at"
     ).fetchall()
     return [News(*row) for row in rows]
 
@@ -151,7 +154,7 @@ def product(events: list[Event], news: list[News], what: str, on: dt.date) -> di
     bought, recent = kinds(seen, "purchase"), within(seen, on, 28)
     listing = newest(news, what, on)
     days_of = {c: sorted({e.day for e in bought if e.customer == c}) for c in {e.customer for e in bought}}
-    gaps = [(b - a).days for days in days_of.values() for a, b in zip(days, days[1:], strict=False)]
+    gaps = [(b - a).days for days in days_of.values() for a, b in pairwise(days)]
     last_day = [e for e in seen if e.day == max(e.day for e in seen)] if seen else []
     price = listing.price if listing else float(sum(e.price for e in last_day) / len(last_day))
     shown = float(sum(e.price for e in recent) / len(recent)) if recent else None

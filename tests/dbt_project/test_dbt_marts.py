@@ -67,28 +67,34 @@ def test_slices_of_the_customer_are_known_before_the_decision(
         assert found == (kind, countries[-1] if countries else "unknown")
 
 
+def known_products(events: list[oracle.Event], news: list[oracle.News], on: dt.date) -> dict[str, dict]:
+    """`feat_product` at the end of that day, of every product an event or the catalogue has named by then."""
+    known = {e.product for e in events if e.day <= on} | {n.product for n in news if n.day <= on}
+    return {what: oracle.product(events, news, what, on) for what in known}
+
+
+def expected_tiers(state: dict[str, dict], what: str) -> tuple[str, str]:
+    if what not in state:
+        return "unknown", "tail"
+    prices = sorted(row["price"] for row in state.values())
+    low, mid = (prices[max(0, math.ceil(len(prices) * third / 3) - 1)] for third in (1, 2))
+    price = state[what]["price"]
+    rank = sorted(state, key=lambda other: (-state[other]["buyers_28d"], other)).index(what) + 1
+    sold = state[what]["buyers_28d"] > 0
+    popularity = "head" if rank <= math.ceil(0.05 * len(state)) else "torso"
+    return (
+        "low" if price <= low else "mid" if price <= mid else "high",
+        popularity if sold and rank <= math.ceil(0.30 * len(state)) else "tail",
+    )
+
+
 def test_tiers_of_the_product_are_known_before_the_decision(
     built: Warehouse, events: list[oracle.Event], random_lake: Path
 ) -> None:
     news = oracle.read_news(random_lake)
-    for (decision, _, what), (price_tier, popularity) in spine(
-        built, "price_tier", "popularity_tier"
-    ).items():
-        eve = decision - oracle.DAY
-        known = {e.product for e in events if e.day <= eve} | {n.product for n in news if n.day <= eve}
-        if what not in known:
-            assert (price_tier, popularity) == ("unknown", "tail")
-            continue
-        state = {product: oracle.product(events, news, product, eve) for product in known}
-        prices = sorted(state[product]["price"] for product in known)
-        low, mid = (prices[max(0, math.ceil(len(prices) * third / 3) - 1)] for third in (1, 2))
-        price = state[what]["price"]
-        assert price_tier == ("low" if price <= low else "mid" if price <= mid else "high")
-        ranked = sorted(known, key=lambda product: (-state[product]["buyers_28d"], product))
-        rank = ranked.index(what) + 1
-        head, torso = math.ceil(0.05 * len(known)), math.ceil(0.30 * len(known))
-        tier = "head" if rank <= head else "torso" if rank <= torso else "tail"
-        assert popularity == (tier if state[what]["buyers_28d"] else "tail")
+    state = {decision: known_products(events, news, decision - oracle.DAY) for decision in decisions()}
+    for (decision, _, what), found in spine(built, "price_tier", "popularity_tier").items():
+        assert found == expected_tiers(state[decision], what)
 
 
 def test_daily_counts_have_every_day(built: Warehouse, events: list[oracle.Event]) -> None:

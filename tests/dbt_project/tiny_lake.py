@@ -56,7 +56,7 @@ def write_day(lake: Path, on: dt.date, events: list[dict], products: list[dict])
 
 
 def random_events(rng: np.random.Generator, number: int) -> list[dict]:
-    """Events of one day: few customers and products, late events, lost sessions, sessions that last for days."""
+    """Events of one day: few customers and products, late events, lost sessions, sessions of two days."""
     if number in EMPTY_DAYS:
         return []
     midnight = dt.datetime.combine(day(number), dt.time())
@@ -83,7 +83,7 @@ def random_events(rng: np.random.Generator, number: int) -> list[dict]:
 
 
 def random_products(rng: np.random.Generator, number: int) -> list[dict]:
-    """Catalogue news of one day; p09 never has any, p08 comes late, and some news is older than what is known."""
+    """Catalogue news of one day; p09 never has any, p08 comes late, some news is older than what is known."""
     listed = list(range(8)) if number == 0 else [int(p) for p in rng.integers(0, 9, int(rng.integers(0, 2)))]
     midnight = dt.datetime.combine(day(number), dt.time())
     return [
@@ -95,7 +95,7 @@ def random_products(rng: np.random.Generator, number: int) -> list[dict]:
             "available": bool(rng.random() < 0.9),
             "changed_at": midnight
             + dt.timedelta(hours=position)
-            - dt.timedelta(days=int(rng.choice([0, 0, 9]))),
+            - int(rng.choice([0, 0, 9])) * dt.timedelta(days=1),
         }
         for position, product in enumerate(listed)
     ]

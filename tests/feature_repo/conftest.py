@@ -40,7 +40,9 @@ def _typed(dtype: str, names: str) -> dict[str, str]:
 
 CUSTOMER = {
     **_windows("views", "carts", "purchases", "orders", "sessions"),
-    **_typed("float", "revenue_28d revenue_90d conversion_28d avg_price_90d mean_order_gap_days repeat_share_90d"),
+    **_typed(
+        "float", "revenue_28d revenue_90d conversion_28d avg_price_90d mean_order_gap_days repeat_share_90d"
+    ),
     **_typed("int", "orders_total purchases_total products_total"),
     **_typed("time", "first_seen_at last_seen_at last_order_at"),
     "country": "country",
@@ -94,7 +96,8 @@ def make_warehouse(path: Path, *, customers: int, products: int, visits: int, da
             columns = ", ".join(_value(column, dtype, keys) for column, dtype in values.items())
             connection.execute(f"""
                 create table {name} as
-                select {keys}{extra}, event_day, event_day::timestamp + interval 1 day as event_timestamp, {columns}
+                select {keys}{extra}, event_day,
+                    event_day::timestamp + interval 1 day as event_timestamp, {columns}
                 from (select distinct {keys}{extra}, event_day from visits) as met
             """)
 

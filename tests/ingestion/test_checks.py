@@ -2,9 +2,10 @@
 
 import duckdb
 import pytest
-from tiny_shop import at, day, event, product, simulated_shop
+from tiny_shop import EVENT_COLUMNS, at, day, event, product, simulated_shop, write_rows
 
 from ml_assets.ingestion.checks import conditions, value_sql
+from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.spec import ColumnSpec
 
 
@@ -62,7 +63,7 @@ def test_text_becomes_a_value_or_nothing(kind, text, expected):
     ],
 )
 def test_each_reason(shop, changes, reason):
-    shop.land_events(0, [event("good"), event("bad", **changes) | changes])
+    shop.land_events(0, [event("good"), event("bad") | changes])
     assert shop.ingest(0).reasons == {reason: 1}
     assert shop.ids() == ["good"]
     assert shop.bad()[0]["reason"] == reason
@@ -133,8 +134,6 @@ def test_an_outlier_is_measured_against_the_price_known_that_day(shop):
 
 
 def test_upstream_days_must_be_there(shop):
-    from ml_assets.ingestion.errors import IngestionError
-
     shop.land_events(3, [event("a", 3)])
     with pytest.raises(IngestionError, match="ingest products of 2026-01-04 to 2026-01-04 first"):
         shop.ingest(3)
@@ -148,8 +147,6 @@ def single_file(shop):
 
 
 def test_rows_of_one_file_that_belong_to_no_day_are_set_aside_on_the_nearest(shop):
-    from tiny_shop import EVENT_COLUMNS, write_rows
-
     rows = [event("a"), event("b", 2), event("none", ts="?"), event("before", -5), event("after", 9)]
     write_rows(shop.settings.landing / "all.parquet", rows, EVENT_COLUMNS)
     report = single_file(shop).ingest(0, 2)

@@ -26,7 +26,7 @@ def test_a_renamed_column_is_recognised(shop, old, new):
 
 def test_a_missing_column_lists_what_there_is(shop):
     shop.land_events(0, [event("a")], [name for name in EVENT_COLUMNS if name != "event_type"])
-    with pytest.raises(IngestionError, match="column 'event_type' is missing .*the file has event_id, ts"):
+    with pytest.raises(IngestionError, match=r"column 'event_type' is missing .*the file has event_id, ts"):
         shop.ingest(0)
 
 

@@ -110,8 +110,8 @@ def test_one_file_day_by_day_gives_the_same_bytes(shop):
 
 def test_derived_rows_are_checked_like_any_other(shop):
     derive = (
-        "select _source, _day, max(_row) as _row, null as _line, product_id, max(price) as price, max(ts) as ts, "
-        "from raw group by _source, _day, product_id"
+        "select _source, _day, max(_row) as _row, null as _line, product_id, "
+        "max(price) as price, max(ts) as ts from raw group by _source, _day, product_id"
     )
     columns = {"event_id": "product_id", "customer_id": "'C1'", "event_type": "'view'", "session_id": "null",
                "quantity": "1", "country": "null"}  # fmt: skip
@@ -152,7 +152,7 @@ dirty_row = st.fixed_dictionaries(
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=st.lists(dirty_row, max_size=30), suffix=st.sampled_from([".parquet", ".csv", ".jsonl"]))
 def test_in_is_good_plus_quarantined_and_good_rows_meet_the_contract(tmp_path_factory, rows, suffix):

@@ -51,5 +51,6 @@ def test_the_decision(days, ok, failed):
 
 def test_the_decision_says_why():
     assert decide_quarantine(report((80, 20)), EVENTS).text == (
-        "events: 20.00% of 100 rows quarantined, limit 10.00% (late 20); above it on 1 days, first 2026-01-01 with 20.00%"
+        "events: 20.00% of 100 rows quarantined, limit 10.00% (late 20); "
+        "above it on 1 days, first 2026-01-01 with 20.00%"
     )

@@ -44,7 +44,7 @@ class Shop:
     features: tuple[str, ...]
 
     def version(self, level: int) -> VersionRef:
-        """A version whose every score lies within half a unit of `level`: answers show which version made them."""
+        """A version whose scores all lie within half a unit of `level`: they show which version made them."""
         rng = np.random.default_rng(level)
         rows = rng.normal(size=(400, len(self.features))).astype(np.float32)
         labels = level + 0.2 * np.tanh(rows[:, 0] + rows[:, 1] + rows[:, -1])
@@ -93,8 +93,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings, tup
     """Index and online store, built once; tests treat them as read-only."""
     home = tmp_path_factory.mktemp("parts")
     settings = Settings(home=home, shop="simulated")
-    index_folder, features = build_parts(home, settings)
-    return index_folder, settings, tuple(features)
+    index_folder, features = build_parts(home, settings, AS_OF)
+    return index_folder, settings, features
 
 
 @pytest.fixture

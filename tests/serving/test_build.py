@@ -46,7 +46,7 @@ def test_the_version_the_index_and_the_settings_are_built_in(server, built):
 def test_only_what_serving_imports_is_in_it():
     files = {path.relative_to(PROJECT).as_posix() for path in source_files("serving.service")}
     assert {"serving/service.py", "serving/scorer.py", "ml_assets/files.py", "ml_assets/settings.py"} <= files
-    assert {"ml_assets/retrieval/index.py", "feature_repo/online.py"} <= files
+    assert {"ml_assets/retrieval/index.py", "feature_repo/reader.py"} <= files
     assert not any(name.startswith(("ml_assets/components", "ml_assets/defs", "tests")) for name in files)
 
 

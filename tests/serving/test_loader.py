@@ -43,7 +43,7 @@ def test_the_matrix_is_in_the_boosters_order_whatever_the_readers_order(shop):
     straight = load(shop.pointer(version), SERVICE)
     turned = load(shop.pointer(republish(shop, version, shop.features[::-1])), SERVICE)
     first, second = score(straight, REQUEST, 200), score(turned, REQUEST, 200)
-    rows = {product: row for product, row in zip(second.products, second.features[:, ::-1], strict=True)}
+    rows = dict(zip(second.products, second.features[:, ::-1], strict=True))
     assert set(rows) == set(first.products)
     for product, row in zip(first.products, first.features, strict=True):
         assert np.array_equal(row, rows[product], equal_nan=True)

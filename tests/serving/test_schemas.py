@@ -1,4 +1,4 @@
-"""The request schema: what is valid parses to itself, what is not is refused with a 4xx that names a field."""
+"""The request schema: what is valid is read as written, the rest is refused by a 4xx that names a field."""
 
 import json
 

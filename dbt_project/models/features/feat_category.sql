@@ -21,7 +21,7 @@ purchase_days as (
 
 buyers as ({{ buyer_changes('purchase_days', 'category_id', windows) }}),
 
-change_points as ({{ change_points('history', 'category_id', offsets) }}),
+change_points as ({{ change_points('history', 'category_id', offsets, with_earlier=true) }}),
 
 timeline as (
     select *

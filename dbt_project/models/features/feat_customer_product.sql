@@ -28,7 +28,7 @@ steps as (
     {%- endif %}
 ),
 
-decayed as ({{ decayed_sums('steps', keys, half_lives) }}),
+decayed as ({{ folded('steps', keys, half_lives) }}),
 
 {# The customer's orders up to the day before the pair's first purchase. #}
 first_purchases as (

@@ -15,7 +15,7 @@ purchase_days as (
 
 buyers as ({{ buyer_changes('purchase_days', 'product_id', buyer_windows) }}),
 
-change_points as ({{ change_points('history', 'product_id', offsets) }}),
+change_points as ({{ change_points('history', 'product_id', offsets, with_earlier=true) }}),
 
 timeline as (
     select

@@ -36,15 +36,22 @@ customers as (
         and asking.decision_day > state.event_day
 ),
 
+questions as (
+    select decisions.decision_day, decisions.decision_ts, listed.product_id
+    from decisions
+    cross join (select distinct product_id from {{ ref('feat_product') }}) as listed
+),
+
 products as (
     select
-        decisions.decision_day,
-        product.product_id,
-        arg_max(product.price, product.event_day) as price,
-        arg_max(product.buyers_28d, product.event_day) as buyers_28d
-    from decisions
-    join {{ ref('feat_product') }} as product on product.event_timestamp <= decisions.decision_ts
-    group by all
+        questions.decision_day,
+        questions.product_id,
+        state.price,
+        state.buyers_28d
+    from questions
+    asof join {{ ref('feat_product') }} as state
+        on questions.product_id = state.product_id
+        and questions.decision_ts >= state.event_timestamp
 ),
 
 terciles as (

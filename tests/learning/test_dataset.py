@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from tiny_warehouse import DAYS, FIRST_DAY, build_shop
+
+from ml_assets.learning.batch import predict_day
+from ml_assets.learning.dataset import build_training_set
+from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
+from ml_assets.learning.split import Part
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.registry.versions import VersionRef, publish_version
+from ml_assets.retrieval.spec import RetrievalSpec
+from ml_assets.settings import Settings
+
+NEGATIVES = 6
+LAST_DAY = FIRST_DAY + dt.timedelta(days=DAYS - 1)
+
+
+@pytest.fixture(scope="module")
+def shop_spec() -> ModelSpec:
+    return ModelSpec(
+        name="recommender",
+        description="d",
+        spine="mart_recommendation_spine",
+        feature_service="product_recommender",
+        slices=("customer_kind", "popularity_tier"),
+        split=SplitSpec(train=3, validation=1, test=2, holdout=1, warmup_days=14),
+        training=TrainingSpec(negatives=NEGATIVES),
+        retrieval=RetrievalSpec(total=12),
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    from feature_repo.store import apply, open_store
+
+    settings = Settings(home=tmp_path_factory.mktemp("shop"), shop="simulated", threads=1)
+    build_shop(settings)
+    apply(open_store(settings))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def built(shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
+    from feature_repo.store import open_store
+
+    return build_training_set(shop_spec, shop, open_store(shop))
+
+
+@pytest.fixture
+def elsewhere(shop: Settings, tmp_path: Path) -> Settings:
+    """The same shop in a home of its own, with nothing built from it."""
+    copy = shop.model_copy(update={"home": tmp_path / "copy"})
+    copy.warehouse.parent.mkdir(parents=True)
+    shutil.copy(shop.warehouse, copy.warehouse)
+    shutil.copytree(shop.shop_home / "feast", copy.shop_home / "feast")
+    return copy
+
+
+def same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
+    """Equal, NaN to NaN too."""
+    return len(one) == len(other) and np.array_equal(
+        one.to_numpy(), other.to_numpy(), equal_nan=pa.types.is_floating(one.type)
+    )
+
+
+def rebuilt(settings: Settings, spec: ModelSpec) -> DatasetRef:
+    from feature_repo.store import open_store
+
+    return build_training_set(spec, settings, open_store(settings))
+
+
+def test_rows_are_ordered_typed_and_counted(built: DatasetRef, shop_spec: ModelSpec):
+    rows = pq.read_table(built.path / "rows.parquet")
+    part = pc.index_in(rows["split"], value_set=pa.array([part.value for part in Part])).to_pylist()
+    keys = list(
+        zip(
+            part,
+            *(rows[name].to_pylist() for name in ("decision_ts", "customer_id", "product_id")),
+            strict=True,
+        )
+    )
+    assert keys == sorted(set(keys))
+    manifest = built.manifest
+    assert {str(rows.schema.field(name).type) for name in manifest.features} == {"float"}
+    assert {name.split("__")[0] for name in manifest.features} >= {
+        "retrieval",
+        "customer",
+        "product",
+        "derived",
+    }
+    assert sum(count.rows for count in manifest.counts.values()) == len(rows)
+    assert rows["group"].to_pylist() == sorted(rows["group"].to_pylist())
+
+
+def test_labels_and_ceiling_agree_with_the_spine(built: DatasetRef, shop: Settings):
+    with duckdb.connect(str(shop.warehouse), read_only=True) as warehouse:
+        warehouse.execute(f"create temp view made as from read_parquet('{built.path / 'rows.parquet'}')")
+        wrong = warehouse.execute(
+            "select count(*) from made left join mart_recommendation_spine as spine "
+            "using (customer_id, decision_ts, product_id) where made.label <> coalesce(spine.label, 0)"
+        ).fetchone()
+        found = warehouse.execute("select count(*) from made where split = 'test' and label >= 3").fetchone()
+        customers = warehouse.execute(
+            "select count(distinct (customer_id, decision_ts)) from mart_recommendation_spine "
+            f"where label >= 3 and decision_day in {tuple(map(str, built.manifest.split[Part.TEST]))}"
+        ).fetchone()
+    test = built.manifest.counts[Part.TEST]
+    assert wrong == (0,)
+    assert found is not None
+    assert test.ceiling == pytest.approx(found[0] / test.relevant)
+    truth = pq.read_table(built.path / "truth.parquet", filters=[("split", "=", "test")])
+    assert customers == (len(truth.group_by(["customer_id", "decision_ts"]).aggregate([])),)
+
+
+def test_only_train_groups_are_thinned(built: DatasetRef):
+    rows = pq.read_table(built.path / "rows.parquet", columns=["split", "group", "label"])
+    for part in ("train", "test"):
+        inside = rows.filter(pc.equal(rows["split"], part))
+        unlabelled = inside.filter(pc.equal(inside["label"], 0))["group"].to_numpy()
+        largest = np.unique(unlabelled, return_counts=True)[1].max()
+        assert (largest == NEGATIVES) if part == "train" else (largest > NEGATIVES)
+
+
+def test_baselines_are_there_for_every_judged_customer(built: DatasetRef):
+    lists = pq.read_table(built.path / "baselines.parquet")
+    truth = pq.read_table(built.path / "truth.parquet", filters=[("split", "in", ["test", "holdout"])])
+    wanted = {tuple(row.values()) for row in truth.select(["customer_id", "decision_ts"]).to_pylist()}
+    for name in ("popularity", "own_frequency", "item_knn", "ease"):
+        own = lists.filter(pc.equal(lists["contender"], name)).select(["customer_id", "decision_ts"])
+        assert {tuple(row.values()) for row in own.to_pylist()} == wanted
+
+
+def test_the_same_inputs_are_found_again_and_rebuilt_to_the_byte(
+    built: DatasetRef, shop: Settings, shop_spec: ModelSpec, elsewhere: Settings
+):
+    assert rebuilt(shop, shop_spec) == built
+    again = rebuilt(elsewhere, shop_spec)
+    assert again.fingerprint == built.fingerprint
+    for file in sorted(built.path.iterdir()):
+        assert (again.path / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_what_happens_from_the_decision_on_changes_nothing_before_it(
+    built: DatasetRef, elsewhere: Settings, shop_spec: ModelSpec
+):
+    """Without any warehouse row from the first test decision on, the rows up to it stay as they are."""
+    cut = built.manifest.split[Part.TEST][0]
+    with duckdb.connect(str(elsewhere.warehouse)) as warehouse:
+        tables = warehouse.execute(
+            "select table_name from duckdb_columns() join duckdb_tables() using (table_name) "
+            "where column_name = 'event_day' and table_name <> 'mart_daily_counts'"
+        ).fetchall()
+        assert len(tables) >= 10
+        for (table,) in tables:
+            warehouse.execute(f"delete from {table} where event_day >= ?", [cut])
+    blind = rebuilt(elsewhere, shop_spec)
+    assert blind.fingerprint != built.fingerprint
+
+    def known(ref: DatasetRef, file: str) -> pa.Table:
+        table = pq.read_table(ref.path / file)
+        return table.filter(
+            pc.less_equal(table["decision_ts"], pa.scalar(dt.datetime.combine(cut, dt.time())))
+        )
+
+    for file in ("rows.parquet", "items.parquet", "baselines.parquet"):
+        assert known(blind, file).num_rows > 0
+        differing = [
+            name
+            for name in known(built, file).column_names
+            if not same(known(blind, file)[name], known(built, file)[name])
+        ]
+        assert differing == [], file
+    later = [pq.read_table(ref.path / "rows.parquet")["customer__orders_28d"] for ref in (blind, built)]
+    assert not same(*later)
+
+
+def test_too_short_a_history_is_refused_and_leaves_nothing(shop: Settings, shop_spec: ModelSpec):
+    greedy = shop_spec.model_copy(update={"name": "greedy", "split": SplitSpec(validation=9, test=9)})
+    with pytest.raises(ValueError, match="the split needs at least 21"):
+        rebuilt(shop, greedy)
+    assert not list(shop.model_home("greedy").rglob("*.parquet"))
+
+
+@pytest.fixture
+def version(built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings) -> VersionRef:
+    from ml_assets.learning import ranker
+    from ml_assets.learning.training_set import load_rows
+
+    features = built.manifest.features
+    rows = load_rows(built, Part.TRAIN, features, shop_spec)
+    params = ranker.parameters(shop_spec, elsewhere, {"min_data_in_leaf": 5})
+    booster = ranker.fit(params, ranker.binned(rows, features, params), 10)
+    return publish_version(
+        elsewhere,
+        shop_spec.name,
+        booster.model_to_string(),
+        "r",
+        features=features,
+        params={},
+        training_set=built.fingerprint,
+        metrics={},
+        created_from={},
+    )
+
+
+def test_batch_predictions_score_what_training_would_have_seen(
+    built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef
+):
+    """At a decision's time the batch scores a judged customer as the training set's rows would be."""
+    from feature_repo.store import open_store
+
+    day = built.manifest.split[Part.TEST][-1]
+    written = predict_day(
+        shop_spec, elsewhere, open_store(elsewhere), version.path, day - dt.timedelta(days=1), chunk=7
+    )
+    lists = pq.read_table(written.path).to_pylist()
+    assert written.rows == len(lists) == written.customers * shop_spec.serving.k
+    rows = pq.read_table(built.path / "rows.parquet")
+    rows = rows.filter(pc.equal(rows["decision_ts"], pa.scalar(dt.datetime.combine(day, dt.time()))))
+    x = np.stack([rows[name].to_numpy() for name in version.features], axis=1)
+    scored = dict(
+        zip(
+            zip(rows["customer_id"].to_pylist(), rows["product_id"].to_pylist(), strict=True),
+            version.booster().predict(x),
+            strict=True,
+        )
+    )
+    both = [
+        (row["score"], scored[key])
+        for row in lists
+        if (key := (row["customer_id"], row["product_id"])) in scored
+    ]
+    assert len(both) > 50
+    assert all(batch == trained for batch, trained in both)
+
+
+def test_a_killed_batch_goes_on_after_its_last_chunk(
+    shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef
+):
+    from feature_repo.store import open_store
+
+    def die(_: str, done: int, __: int) -> None:
+        if done > 10:
+            raise KeyboardInterrupt
+
+    store = open_store(elsewhere)
+    with pytest.raises(KeyboardInterrupt):
+        predict_day(shop_spec, elsewhere, store, version.path, LAST_DAY, progress=die, chunk=10)
+    home = elsewhere.model_home(shop_spec.name) / "predictions" / f"event_day={LAST_DAY}"
+    kept = {path.name: path.stat().st_mtime_ns for path in home.rglob(".chunks-*/*.parquet")}
+    assert len(kept) == 2
+    assert not (home / "part.parquet").exists()
+    seen: list[int] = []
+    resumed = predict_day(
+        shop_spec,
+        elsewhere,
+        store,
+        version.path,
+        LAST_DAY,
+        progress=lambda _, done, __: seen.append(done),
+        chunk=10,
+    )
+    straight = resumed.path.read_bytes()
+    assert [path.name for path in home.iterdir() if path.name.startswith(".chunks")] == []
+    whole = predict_day(shop_spec, elsewhere, store, version.path, LAST_DAY, chunk=10)
+    assert whole.path.read_bytes() == straight
+    assert seen == [10, 20, 24]
