@@ -92,25 +92,24 @@ def predict_day(
         found = warehouse.execute(_ACTIVE, {"until": as_of.date(), "since": since}).fetchall()
         data = fingerprint.data_versions(warehouse, spec, as_of.date())
     customers = [customer for (customer,) in found]
-    key = _key(spec, ref, data, day, chunk)
-    work = out.parent / f".chunks-{key}"
+    work = out.parent / f".chunks-{_key(spec, ref, data, day, chunk)}"
     with file_lock(out.parent / ".lock"):
         for stale in out.parent.glob(".chunks-*"):
             if stale != work:
                 shutil.rmtree(stale)
         work.mkdir(exist_ok=True)
-        index = _index(spec, settings, as_of)
-        pieces = []
-        for start in range(0, len(customers), chunk):
-            part = customers[start : start + chunk]
-            pieces.append(work / f"{start:09d}.parquet")
-            if not pieces[-1].exists():
-                _predict_chunk(
-                    spec, store, ref, index, customers=part, out=pieces[-1], threads=settings.threads
-                )
+        parts = {
+            work / f"{start:09d}.parquet": customers[start : start + chunk]
+            for start in range(0, len(customers), chunk)
+        }
+        index, done = _index(spec, settings, as_of), 0
+        for piece, asked in parts.items():
+            if not piece.exists():
+                _predict_chunk(spec, store, ref, index, customers=asked, out=piece, threads=settings.threads)
+            done += len(asked)
             if progress:
-                progress(f"predictions of {day}", start + len(part), len(customers))
-        rows = _publish(pieces, out, spec)
+                progress(f"predictions of {day}", done, len(customers))
+        rows = _publish(list(parts), out, spec)
         shutil.rmtree(work)
     return Written(out, ref.version, len(customers), rows)
 
