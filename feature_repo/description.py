@@ -39,9 +39,7 @@ def description_path(online_store: Path) -> Path:
 
 def to_text(services: list[ServiceDescription]) -> str:
     """The descriptions as JSON: the same bytes for the same services."""
-    return (
-        json.dumps({service.name: asdict(service) for service in services}, indent=1, sort_keys=True) + "\n"
-    )
+    return json.dumps({service.name: asdict(service) for service in services}, indent=1, sort_keys=True) + "\n"
 
 
 def read_description(path: Path, service: str) -> ServiceDescription:
@@ -51,14 +49,10 @@ def read_description(path: Path, service: str) -> ServiceDescription:
         OnlineStoreError: when there is no file, or the service is not in it.
     """
     if not path.exists():
-        raise OnlineStoreError(
-            f"no {path}: apply the feature definitions and materialize the online store first"
-        )
+        raise OnlineStoreError(f"no {path}: apply the feature definitions and materialize the online store first")
     services = json.loads(path.read_text())
     if service not in services:
-        raise OnlineStoreError(
-            f"{path} has no feature service {service!r}; it has {', '.join(sorted(services))}"
-        )
+        raise OnlineStoreError(f"{path} has no feature service {service!r}; it has {', '.join(sorted(services))}")
     found = services[service]
     return ServiceDescription(
         name=found["name"],

@@ -32,9 +32,7 @@ def training_frame(
     """
     passed, names = pq.read_schema(entities).names, feature_names(store, service)
     query = f"select {', '.join(quote(name) for name in passed)} from read_parquet({literal(str(entities))})"
-    job: Any = store.get_historical_features(
-        query, store.get_feature_service(service), full_feature_names=True
-    )
+    job: Any = store.get_historical_features(query, store.get_feature_service(service), full_feature_names=True)
     with replace_file(out) as aside:
         return write_parquet(_typed(job.to_tables(), passed, names, feature_type or pa.float32()), aside)
 

@@ -27,9 +27,7 @@ class Progress:
     fingerprint: str
 
 
-def materialize_view(
-    store: FeatureStore, view: Any, as_of: datetime, window: timedelta, *, full: bool
-) -> int:
+def materialize_view(store: FeatureStore, view: Any, as_of: datetime, window: timedelta, *, full: bool) -> int:
     """Write the newest row per key at `as_of`; returns the rows written."""
     as_of = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
     online = store._get_provider().online_store
@@ -54,9 +52,7 @@ def materialize_view(
 def _latest(store: FeatureStore, view: Any, start: datetime, end: datetime) -> pa.Table:
     source = view.batch_source
     behind = {name: column for column, name in source.field_mapping.items()}
-    columns = {
-        behind.get(name, name): name for name in [*view.join_keys, *(field.name for field in view.features)]
-    }
+    columns = {behind.get(name, name): name for name in [*view.join_keys, *(field.name for field in view.features)]}
     keys = [behind.get(name, name) for name in view.join_keys]
     job = AsofOfflineStore.pull_latest_from_table_or_query(
         store.config,
@@ -77,9 +73,7 @@ def _digests(store: FeatureStore, view: Any, until: list[datetime]) -> list[str]
     return AsofOfflineStore.fingerprints(store.config, source, source.timestamp_field, until)
 
 
-def _vanished(
-    connection: sqlite3.Connection, table: WideTable, rows: pa.Table, view: Any, progress: Progress
-) -> bool:
+def _vanished(connection: sqlite3.Connection, table: WideTable, rows: pa.Table, view: Any, progress: Progress) -> bool:
     """Whether a row written within the window is no longer in the source: then only a full run is exact."""
     keys = ", ".join(quote(key) for key in table.keys)
     span = [microseconds(progress.boundary), microseconds(progress.watermark)]

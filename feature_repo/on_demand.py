@@ -50,13 +50,7 @@ derived = OnDemandFeatureView(
     sources=[
         now,
         *(
-            view[
-                [
-                    name.partition("__")[2]
-                    for name in transforms.INPUTS
-                    if name.partition("__")[0] == view.name
-                ]
-            ]
+            view[[name.partition("__")[2] for name in transforms.INPUTS if name.partition("__")[0] == view.name]]
             for view in VIEWS
         ),
     ],

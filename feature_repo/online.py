@@ -33,8 +33,6 @@ def materialize(
     from feature_repo.store import write_description
 
     views = sorted(store.list_feature_views(), key=lambda view: str(view.name))
-    written = {
-        view.name: materialize_view(store, view, as_of, window, full=full) for view in views if view.online
-    }
+    written = {view.name: materialize_view(store, view, as_of, window, full=full) for view in views if view.online}
     write_description(store)
     return written

@@ -66,9 +66,7 @@ def check_parity(
     names, now = feature_names(store, service), moment.replace(tzinfo=UTC).timestamp()
     offline = _offline(store, service, keys, moment, now)[names].to_numpy("float64")
     ways = {"feast": _feast(store, service, keys, now, names), "reader": _reader(store, service, keys, now)}
-    mismatches = [
-        each for way, online in ways.items() for each in _differences(keys, names, offline, online, way)
-    ]
+    mismatches = [each for way, online in ways.items() for each in _differences(keys, names, offline, online, way)]
     return ParityReport(rows=len(keys), features=len(names), mismatches=mismatches)
 
 
@@ -111,9 +109,7 @@ def _sample(store: FeatureStore, moment: datetime, sample: int, seed: int) -> pd
         return connection.execute(sql, {"seed": seed, "half": max(1, sample // 2)}).df()
 
 
-def _offline(
-    store: FeatureStore, service: str, keys: pd.DataFrame, moment: datetime, now: float
-) -> pd.DataFrame:
+def _offline(store: FeatureStore, service: str, keys: pd.DataFrame, moment: datetime, now: float) -> pd.DataFrame:
     entities = keys.assign(event_timestamp=pd.Timestamp(moment), now=now)
     job = store.get_historical_features(entities, store.get_feature_service(service), full_feature_names=True)
     return job.to_df()
@@ -130,9 +126,7 @@ def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, na
 
 def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:
     reader = OnlineReader(database(store.config), service)
-    customers, products, categories = (
-        keys[name].tolist() for name in ("customer_id", "product_id", "category_id")
-    )
+    customers, products, categories = (keys[name].tolist() for name in ("customer_id", "product_id", "category_id"))
     return reader.read_many(customers, products, categories, now)
 
 

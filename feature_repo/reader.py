@@ -62,15 +62,11 @@ class OnlineReader:
         """
         keys = {"customer_id": customer_ids, "product_id": product_ids, "category_id": category_ids}
         if len({len(values) for values in keys.values()}) != 1:
-            raise ValueError(
-                f"keys differ in length: { {name: len(values) for name, values in keys.items()} }"
-            )
+            raise ValueError(f"keys differ in length: { {name: len(values) for name, values in keys.items()} }")
         moments = np.broadcast_to(np.asarray(now, dtype=np.float64), len(product_ids))
         columns: dict[str, FloatArray] = {transforms.NOW: moments}
         for view in self._service.views:
-            values = self._read_view(
-                view, list(zip(*(keys[key] for key in view.table.keys), strict=True)), moments
-            )
+            values = self._read_view(view, list(zip(*(keys[key] for key in view.table.keys), strict=True)), moments)
             for position, name in enumerate(view.columns):
                 columns[f"{view.view}__{name}"] = values[:, position]
         if self._derives:
@@ -80,9 +76,7 @@ class OnlineReader:
             out[:, position] = columns[name]
         return out
 
-    def _read_view(
-        self, view: ViewColumns, keys: list[tuple[str | None, ...]], moments: FloatArray
-    ) -> FloatArray:
+    def _read_view(self, view: ViewColumns, keys: list[tuple[str | None, ...]], moments: FloatArray) -> FloatArray:
         """The view's columns for each row; rows of one key are read once."""
         width = len(view.table.keys)
         rows: list[tuple[object, ...]] = []

@@ -23,9 +23,7 @@ def _feature_names(service: Any) -> list[str]:
     return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
 
 
-SERVICE_FEATURES: dict[str, list[str]] = {
-    service.name: _feature_names(service) for service in services.SERVICES
-}
+SERVICE_FEATURES: dict[str, list[str]] = {service.name: _feature_names(service) for service in services.SERVICES}
 """Features `<view>__<feature>` of each service as defined here, in order."""
 
 
@@ -61,9 +59,7 @@ def apply(store: FeatureStore) -> dict[str, list[str]]:
     if created or changed or removed:
         # A service or on-demand view is resolved against its views, so these go along whenever anything
         # changed.
-        store.apply(
-            list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False
-        )
+        store.apply(list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False)
     if not description_path(database(store.config)).exists():
         write_description(store)
     return {"created": _named(created), "changed": _named(changed), "removed": _named(removed)}
@@ -99,9 +95,7 @@ def _describe(store: FeatureStore, service: str) -> ServiceDescription:
         kinds = {name: kind for name, kind in table.features if f"{view.name}__{name}" in needed}
         text = [name for name, kind in kinds.items() if kind in ("string", "bytes")]
         if text:
-            raise ValueError(
-                f"service {service}: {view.name}:{text[0]} is not a number; models read numbers only"
-            )
+            raise ValueError(f"service {service}: {view.name}:{text[0]} is not a number; models read numbers only")
         if kinds:
             views.append(ViewColumns(view.name, table, tuple(kinds)))
     views.sort(key=lambda each: each.view)

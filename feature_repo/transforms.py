@@ -91,9 +91,7 @@ def _pair(c: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         "pair_views_decayed_7d": decayed(c["customer_product__views_hl7"], valued_at, now, 7.0),
         "pair_carts_decayed_7d": decayed(c["customer_product__carts_hl7"], valued_at, now, 7.0),
         "pair_order_share": ratio(c["customer_product__orders_total"], orders_since),
-        "pair_quantity_per_order": ratio(
-            c["customer_product__quantity_total"], c["customer_product__orders_total"]
-        ),
+        "pair_quantity_per_order": ratio(c["customer_product__quantity_total"], c["customer_product__orders_total"]),
         "pair_dueness": ratio(since_purchase, c["customer_product__mean_gap_days"]),
         "pair_product_dueness": ratio(since_purchase, c["product__mean_repurchase_gap_days"]),
         "pair_expected_repurchase": bought * c["product__repurchase_rate"],
@@ -107,12 +105,8 @@ def _affinity(c: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     return {
         "affinity_purchase_share": ratio(bought, c["customer__purchases_total"]),
         "affinity_mean_price": ratio(c["customer_category__revenue_total"], bought),
-        "affinity_purchases_decayed_28d": decayed(
-            c["customer_category__purchases_hl28"], valued_at, now, 28.0
-        ),
-        "affinity_purchases_decayed_90d": decayed(
-            c["customer_category__purchases_hl90"], valued_at, now, 90.0
-        ),
+        "affinity_purchases_decayed_28d": decayed(c["customer_category__purchases_hl28"], valued_at, now, 28.0),
+        "affinity_purchases_decayed_90d": decayed(c["customer_category__purchases_hl90"], valued_at, now, 90.0),
         "affinity_views_decayed_7d": decayed(c["customer_category__views_hl7"], valued_at, now, 7.0),
         "affinity_days_since_purchase": _days(now, c["customer_category__last_purchase_at"]),
     }

@@ -45,7 +45,7 @@ class RunResult:
 
 def dagster_home(settings: Settings) -> Path:
     """Make the Dagster instance folder of this shop, with the project's `dagster.yaml`, and export its address."""
-    folder = settings.shop_home / "dagster"
+    folder = settings.dagster_home
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PROJECT / "dagster.yaml", folder / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(folder)

@@ -61,6 +61,11 @@ class Settings(BaseModel):
         return self.shop_home / "landing"
 
     @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance: runs, events, schedules."""
+        return self.shop_home / "dagster"
+
+    @property
     def lake(self) -> Path:
         """Folder of published raw tables: `<table>/event_day=YYYY-MM-DD/part.parquet`."""
         return self.shop_home / "lake"
@@ -115,6 +120,8 @@ class Settings(BaseModel):
                 "ML_ASSETS_MEMORY": self.memory,
                 "ML_ASSETS_FEAST_REGISTRY": self.feast_registry,
                 "ML_ASSETS_ONLINE_STORE": str(self.online_store),
+                "ML_ASSETS_EVENT_LOG": str(self.dagster_home / "history"),
+                "DAGSTER_EVENT_BATCH_SIZE": "1000",
                 "MLFLOW_TRACKING_URI": self.mlflow_uri,
                 "BENTOML_HOME": str(self.bentoml_home),
             }

@@ -29,9 +29,7 @@ def main() -> int:
     if given.command == "run":
         _become_server(given)
     settings = load_settings()
-    models = (
-        [given.model] if given.model else sorted(path.name for path in settings.shop_home.glob("models/*"))
-    )
+    models = [given.model] if given.model else sorted(path.name for path in settings.shop_home.glob("models/*"))
     found = [_act(given.command, settings, model) for model in models]
     if not any(found):
         print("no server runs")

@@ -24,7 +24,7 @@ class Deployed:
 
 
 def deploy(
-    settings: Settings, spec: ModelSpec, bento: BentoRef, version: Path, index: Path, as_of: datetime
+    settings: Settings, spec: ModelSpec, bento: BentoRef, *, version: Path, index: Path, as_of: datetime
 ) -> Deployed:
     """Serve a version with an index as of a time; a running server takes it up without dropping a request.
 

@@ -97,9 +97,7 @@ class Follower:
 
     def _take_up(self, pointer: Pointer) -> None:
         if pointer.model_name not in {None, self._config.model_name}:
-            raise PointerError(
-                f"{self._path} is for {pointer.model_name}, this serves {self._config.model_name}"
-            )
+            raise PointerError(f"{self._path} is for {pointer.model_name}, this serves {self._config.model_name}")
         current = self.loaded
         if current is None or current.baked or pointer != current.pointer:
             self.loaded = load(pointer, self._config.feature_service, current)

@@ -108,17 +108,14 @@ def load_baked(pointer: Pointer, feature_service: str) -> LoadedModel:
     return _assemble(pointer, RetrievalIndex.load(pointer.index_path), reader, baked=True)
 
 
-def _assemble(
-    pointer: Pointer, index: RetrievalIndex, reader: Reader | None, baked: bool = False
-) -> LoadedModel:
+def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader | None, baked: bool = False) -> LoadedModel:
     version = load_version(pointer.model_path)
     if version.version != pointer.model_version:
         raise LoadError(f"{pointer.model_path} holds version {version.version}, not {pointer.model_version}")
     booster = version.booster()
     if booster.num_feature() != len(version.features):
         raise LoadError(
-            f"{version.path}: the booster has {booster.num_feature()} columns, "
-            f"model.json names {len(version.features)}"
+            f"{version.path}: the booster has {booster.num_feature()} columns, model.json names {len(version.features)}"
         )
     if reader is None:
         reader = NoReader([name for name in version.features if not name.startswith(RETRIEVAL)])
@@ -140,9 +137,7 @@ def _plan(features: tuple[str, ...], sources: Sequence[str], read: Sequence[str]
     reader = {name: position for position, name in enumerate(read)}
     missing = [name for name in features if name not in retrieval and name not in reader]
     if missing:
-        raise LoadError(
-            f"nothing provides the model's features {', '.join(missing[:5])} ({len(missing)} in all)"
-        )
+        raise LoadError(f"nothing provides the model's features {', '.join(missing[:5])} ({len(missing)} in all)")
 
     def positions(known: dict[str, int]) -> tuple[Positions, Positions]:
         pairs = [(known[name], to) for to, name in enumerate(features) if name in known]

@@ -14,12 +14,8 @@ class Metrics:
 
     def __init__(self) -> None:
         own = self._own = CollectorRegistry()
-        self.requests = Counter(
-            "recommend_requests_total", "Answers by HTTP status", ["status"], registry=own
-        )
-        self.seconds = Histogram(
-            "recommend_seconds", "Time to make a ranked answer", buckets=BUCKETS, registry=own
-        )
+        self.requests = Counter("recommend_requests_total", "Answers by HTTP status", ["status"], registry=own)
+        self.seconds = Histogram("recommend_seconds", "Time to make a ranked answer", buckets=BUCKETS, registry=own)
         self.ranked = Counter("recommend_ranked_products_total", "Products scored", registry=own)
         self.unknown_customers = Counter(
             "recommend_unknown_customers_total", "Answers to customers nobody knows", registry=own

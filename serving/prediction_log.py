@@ -171,8 +171,7 @@ def read_log(folder: Path) -> Iterator[dict[str, Any]]:
         The line's fields, with `feature_names` in place of `features_id`.
     """
     names: dict[str, list[str]] = {
-        path.stem.removeprefix("features-"): orjson.loads(path.read_bytes())
-        for path in folder.glob("features-*.json")
+        path.stem.removeprefix("features-"): orjson.loads(path.read_bytes()) for path in folder.glob("features-*.json")
     }
     for path in sorted(folder.glob("*.jsonl")):
         with path.open("rb") as segment:

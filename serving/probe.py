@@ -37,9 +37,7 @@ class Probe:
         return f"{self.requests} requests answered, p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms"
 
 
-def probe(
-    url: str, route: str, version: str, customers: Sequence[str], k: int = 10, repeat: int = 1
-) -> Probe:
+def probe(url: str, route: str, version: str, customers: Sequence[str], *, k: int = 10, repeat: int = 1) -> Probe:
     """Ask for recommendations for each customer and for an unknown one, and check what comes back.
 
     Args:

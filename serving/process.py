@@ -99,9 +99,7 @@ def status(settings: Settings, model: str) -> ServerHandle | None:
     return handle if handle.alive() else None
 
 
-def wait_ready(
-    url: str, version: str, timeout: float = 60.0, deployed_at: datetime | None = None
-) -> dict[str, Any]:
+def wait_ready(url: str, version: str, timeout: float = 60.0, deployed_at: datetime | None = None) -> dict[str, Any]:
     """Wait until the server serves a version (of the deployment named), and return what `/readyz` says.
 
     Raises:

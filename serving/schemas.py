@@ -48,9 +48,7 @@ class RecommendRequest(Strict):
     def _k_within_the_models_bound(cls, k: int | None, info: ValidationInfo) -> int | None:
         max_k = (info.context or {}).get("max_k")
         if k is not None and max_k is not None and k > max_k:
-            raise PydanticCustomError(
-                "less_than_equal", "Input should be less than or equal to {le}", {"le": max_k}
-            )
+            raise PydanticCustomError("less_than_equal", "Input should be less than or equal to {le}", {"le": max_k})
         return k
 
 

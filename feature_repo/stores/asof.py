@@ -98,9 +98,7 @@ class AsofOfflineStore(OfflineStore):
         corrections = config.offline_store.corrections or filter_by_created_timestamp
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         asked, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
-        joins = [
-            _view_join(config, view, names, full_feature_names, corrections) for view, names in asked.items()
-        ]
+        joins = [_view_join(config, view, names, full_feature_names, corrections) for view, names in asked.items()]
         needed = {key.name for join in joins for key in join.keys}
         request = {name for view in on_demand for name in view.get_request_data_schema()}
 
@@ -213,9 +211,7 @@ def _view_join(
     )
 
 
-def _describe_entities(
-    connection: duckdb.DuckDBPyConnection, entities: str, needed: set[str]
-) -> tuple[list[str], str]:
+def _describe_entities(connection: duckdb.DuckDBPyConnection, entities: str, needed: set[str]) -> tuple[list[str], str]:
     """Columns of the entity rows and which of them is the entity timestamp."""
     types = {row[0]: row[1] for row in connection.execute(f"describe select * from {entities}").fetchall()}
     missing = sorted(needed - set(types))
@@ -229,7 +225,6 @@ def _describe_entities(
     times = [name for name, type_name in types.items() if type_name.startswith(("TIMESTAMP", "DATE"))]
     if len(times) != 1:
         raise OfflineStoreError(
-            "the entity rows need a column event_timestamp, or exactly one of a time type; "
-            f"found {times or 'none'}"
+            f"the entity rows need a column event_timestamp, or exactly one of a time type; found {times or 'none'}"
         )
     return list(types), times[0]

@@ -94,8 +94,7 @@ def slice_sql(columns: list[str], joins: list[ViewJoin]) -> str:
         for position, feature in enumerate(join.features)
     ]
     views = "".join(
-        f" left join values_{number} as v{number} on v{number}.id = e.__id_{number}"
-        for number in range(len(joins))
+        f" left join values_{number} as v{number} on v{number}.id = e.__id_{number}" for number in range(len(joins))
     )
     return (
         f"with slice as (select * from located where {ROW} >= ? and {ROW} < ?) "
@@ -197,9 +196,7 @@ def _located(joins: list[ViewJoin]) -> str:
     ids = "".join(f", w{number}.id as __id_{number}" for number in range(len(joins)))
     pairs = ""
     for number, join in enumerate(joins):
-        equal = [
-            f"{cast('e.' + quote(key.name), key.type)} = w{number}.k{at}" for at, key in enumerate(join.keys)
-        ]
+        equal = [f"{cast('e.' + quote(key.name), key.type)} = w{number}.k{at}" for at, key in enumerate(join.keys)]
         on = " and ".join([*equal, f"e.{MOMENT} = w{number}.moment"])
         pairs += f" left join wanted_{number} as w{number} on {on}"
     return f"create temp table located as select e.*{ids} from entities as e{pairs}"

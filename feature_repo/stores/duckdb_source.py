@@ -145,9 +145,7 @@ class DuckDBSource(DataSource):
         columns = [name for name, _ in self.get_table_column_names_and_types(config)]
         for wanted in filter(None, (self.timestamp_field, self.created_timestamp_column)):
             if wanted not in columns:
-                raise ValueError(
-                    f"DuckDBSource {self.name}: no column {wanted!r}; there are {', '.join(columns)}"
-                )
+                raise ValueError(f"DuckDBSource {self.name}: no column {wanted!r}; there are {', '.join(columns)}")
 
     @staticmethod
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:

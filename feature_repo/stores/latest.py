@@ -47,9 +47,7 @@ def latest_rows(log: Log, start: datetime, end: datetime, batch_rows: int, *, co
         source = replace(log, relation=readable(connection, log.relation))
         connection.execute(_newest(source, start, end, corrections=corrections))
         connection.execute(_found(source, ties=False))
-        found, wanted = one_row(
-            connection, "select (select count(*) from found), (select count(*) from newest)"
-        )
+        found, wanted = one_row(connection, "select (select count(*) from found), (select count(*) from newest)")
         if found > wanted:
             connection.execute(_found(source, ties=True))
         order = f" order by {', '.join(quote(key) for key in log.keys)}" if log.keys else ""
@@ -90,14 +88,10 @@ def _found(log: Log, *, ties: bool) -> str:
     )
 
 
-def all_sql(
-    relation: str, columns: list[str], timestamp: str, start: datetime | None, end: datetime | None
-) -> str:
+def all_sql(relation: str, columns: list[str], timestamp: str, start: datetime | None, end: datetime | None) -> str:
     """Every row of the range."""
     chosen = ", ".join(f"s.{quote(name)}" for name in columns)
-    return (
-        f"select {chosen} from {relation} as s where {_within(moment('s.' + quote(timestamp)), start, end)}"
-    )
+    return f"select {chosen} from {relation} as s where {_within(moment('s.' + quote(timestamp)), start, end)}"
 
 
 def fingerprint_sql(relation: str, timestamp: str, until: list[datetime]) -> str:

@@ -83,18 +83,14 @@ class AsofRetrievalJob(RetrievalJob):
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
 
-    def persist(
-        self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None
-    ) -> None:
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
         """Write the result to a Parquet file, slice by slice, published by one rename.
 
         Raises:
             OfflineStoreError: when the storage is no file, or the file exists and may not be overwritten.
         """
         if not isinstance(storage, SavedDatasetFileStorage):
-            raise OfflineStoreError(
-                f"can persist to SavedDatasetFileStorage, not to {type(storage).__name__}"
-            )
+            raise OfflineStoreError(f"can persist to SavedDatasetFileStorage, not to {type(storage).__name__}")
         path = Path(FileSource.get_uri_for_file_path(self._config.repo_path, storage.file_options.uri))
         if path.exists() and not allow_overwrite:
             raise OfflineStoreError(f"{path} exists: pass allow_overwrite=True to replace it")

@@ -101,15 +101,11 @@ def relation(source: Any, config: Any) -> str:
 
     if isinstance(source, DuckDBSource):
         if not config.offline_store.database:
-            raise OfflineStoreError(
-                f"source {source.name} needs `database:` in the offline store's configuration"
-            )
+            raise OfflineStoreError(f"source {source.name} needs `database:` in the offline store's configuration")
         return source.get_table_query_string()
     if isinstance(source, FileSource):
         if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
-            raise OfflineStoreError(
-                f"source {source.name}: only Parquet files are read, not {source.file_format}"
-            )
+            raise OfflineStoreError(f"source {source.name}: only Parquet files are read, not {source.file_format}")
         path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
         if Path(path).is_dir():
             path = f"{path}/**/*.parquet"

@@ -190,9 +190,7 @@ def _key(table: WideTable, entity_key: Any) -> list[str]:
     return [str(getattr(named[key], named[key].WhichOneof("val"))) for key in table.keys]
 
 
-def _bind(
-    table: WideTable, entity_key: Any, values: dict[str, Any], when: datetime, _: datetime | None
-) -> list[Any]:
+def _bind(table: WideTable, entity_key: Any, values: dict[str, Any], when: datetime, _: datetime | None) -> list[Any]:
     def native(name: str) -> Any:
         which = values[name].WhichOneof("val") if name in values else None
         return getattr(values[name], which) if which else None

@@ -108,9 +108,7 @@ def create(connection: sqlite3.Connection, table: WideTable) -> bool:
     columns = ", ".join([*keys, *features, f"{EVENT} integer not null", f"primary key ({primary})"])
     drop(connection, table.table)
     connection.execute(f"create table {quote(table.table)} ({columns}) without rowid")
-    connection.execute(
-        "insert into wide_views (name, definition) values (?, ?)", [table.table, table.to_json()]
-    )
+    connection.execute("insert into wide_views (name, definition) values (?, ?)", [table.table, table.to_json()])
     return True
 
 

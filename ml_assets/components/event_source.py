@@ -82,9 +82,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             start, end = days_of(context)
             report = ingest(source, table.name, load_settings(), start, end, progress=context.log.info)
             counts = {"rows_in": report.rows_in, "first_day": start.isoformat(), "last_day": end.isoformat()}
-            yield dg.MaterializeResult(
-                asset_key=good.key, metadata={**counts, "dagster/row_count": report.rows_good}
-            )
+            yield dg.MaterializeResult(asset_key=good.key, metadata={**counts, "dagster/row_count": report.rows_good})
             yield dg.MaterializeResult(
                 asset_key=bad.key,
                 metadata={

@@ -61,7 +61,12 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
         bento = BentoRef(**{**service, "path": Path(service["path"])})
         as_of = datetime.fromisoformat(retrieval_index["as_of"])
         deployed = deploy(
-            load_settings(), spec, bento, Path(champion["path"]), Path(retrieval_index["path"]), as_of
+            load_settings(),
+            spec,
+            bento,
+            as_of=as_of,
+            version=Path(champion["path"]),
+            index=Path(retrieval_index["path"]),
         )
         return dg.MaterializeResult(
             value={"url": deployed.url, "version": deployed.version},
@@ -79,7 +84,7 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
         from serving.probe import probe
 
         customers = some_customers(load_settings(), 50)
-        found = probe(deployment["url"], spec.serving.route, deployment["version"], customers, spec.serving.k)
+        found = probe(deployment["url"], spec.serving.route, deployment["version"], customers, k=spec.serving.k)
         return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
 
     return [service, deployment, answers]
@@ -96,9 +101,7 @@ def _batch_predictions(spec: ModelSpec) -> dg.AssetsDefinition:
         from ml_assets.learning.batch import predict_day
 
         settings, day = load_settings(), date.fromisoformat(context.partition_key)
-        written = predict_day(
-            spec, settings, open_store(settings), Path(champion["path"]), day, progress=told(context)
-        )
+        written = predict_day(spec, settings, open_store(settings), Path(champion["path"]), day, progress=told(context))
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": written.rows,

@@ -58,5 +58,3 @@ def manifest_is_current(project_dir: Path, manifest: Path) -> bool:
         return False
     made = manifest.stat().st_mtime
     return all(path.stat().st_mtime <= made for path in project_dir.rglob("*") if path.suffix in {".sql", ".yml"})
-
-

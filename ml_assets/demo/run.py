@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ml_assets.demo.summary import Summary, collect, show
+from ml_assets.demo.summary import collect, show
 from ml_assets.files import write_text_atomically
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.ledger import changed_days
@@ -53,9 +53,7 @@ def demo_days(source: SourceSpec) -> tuple[date, date]:
     return source.calendar.start, source.calendar.end or date.today() - timedelta(days=1)
 
 
-def _run_jobs(
-    settings: Settings, source: SourceSpec, first: date, last: date, console: Console
-) -> Iterator[RunResult]:
+def _run_jobs(settings: Settings, source: SourceSpec, first: date, last: date, console: Console) -> Iterator[RunResult]:
     """Run `ingest` over the days that changed and `train` on top of them."""
     ingested = ingest_changed(settings, source, (first, last), console)
     if ingested is not None:

@@ -104,8 +104,8 @@ def collect(
 def _ask(settings: Settings, spec: ModelSpec, version: str) -> Probe:
     customers = some_customers(settings, 200)
     url = f"http://{settings.host}:{settings.port}"
-    probe(url, spec.serving.route, version, customers[:20], spec.serving.k)  # caches warm, as in a running shop
-    return probe(url, spec.serving.route, version, customers, spec.serving.k, repeat=2)
+    probe(url, spec.serving.route, version, customers[:20], k=spec.serving.k)  # caches warm, as in a running shop
+    return probe(url, spec.serving.route, version, customers, k=spec.serving.k, repeat=2)
 
 
 def _rows(settings: Settings, table: str, days: tuple[date, date]) -> Rows:
@@ -165,7 +165,7 @@ def show(console: Console, summary: Summary, file: Path) -> None:
 
 
 def _metrics_table(summary: Summary, part: str) -> Table:
-    metrics = [name for name in ("ndcg_10", "recall_20", "map_12", "mrr") if name in summary.evaluation[part]["candidate"]]
+    metrics = ("ndcg_10", "recall_20", "map_12", "mrr")
     note = "what the gate judged" if part == Part.TEST.value else "seen by no choice"
     table = Table("model", *metrics, f"gain in {summary.metric} [interval]", title=f"{part}: {note}")
     values = summary.evaluation[part]

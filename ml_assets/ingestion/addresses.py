@@ -62,9 +62,7 @@ def source_files(table: TableSpec, settings: Settings, days: Sequence[date]) -> 
         paths = _expand(address)
         if not paths:
             remedy = (
-                "put the file there or point the setting ML_ASSETS_DATA at it"
-                if table.override
-                else "put it there"
+                "put the file there or point the setting ML_ASSETS_DATA at it" if table.override else "put it there"
             )
             raise IngestionError(f"no file for table {table.name}", file=address, remedy=remedy)
         return [_source_file(path, address, table, None) for path in paths]

@@ -19,7 +19,6 @@ def count_rows(lake: Path, table: str, start: date, end: date) -> tuple[int, int
     """
     days = days_between(start, end)
     good, bad = (
-        sum(pq.read_metadata(part(lake, name, day)).num_rows for day in days)
-        for name in (table, f"{table}_quarantine")
+        sum(pq.read_metadata(part(lake, name, day)).num_rows for day in days) for name in (table, f"{table}_quarantine")
     )
     return good, bad

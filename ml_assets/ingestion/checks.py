@@ -134,13 +134,8 @@ def checked_sql(table: TableSpec, source: str, raw_columns: Sequence[str]) -> st
         f"nullif(trim(cast(({column.source}) as varchar)), '') as {quote(f'{name}__text')}"
         for name, column in table.columns.items()
     ]
-    rules = [
-        f"coalesce(({sql})::boolean, false) as {quote(f'{name}__rule')}" for name, sql in table.rules.items()
-    ]
-    values = [
-        f"{value_sql(column, quote(f'{name}__text'))} as {quote(name)}"
-        for name, column in table.columns.items()
-    ]
+    rules = [f"coalesce(({sql})::boolean, false) as {quote(f'{name}__rule')}" for name, sql in table.rules.items()]
+    values = [f"{value_sql(column, quote(f'{name}__text'))} as {quote(name)}" for name, column in table.columns.items()]
     checks = conditions(table)
     bad = " or ".join(f"({sql})" for sql in checks.values())
     reasons = ", ".join(f"case when {sql} then {literal(name)} end" for name, sql in checks.items())

@@ -14,9 +14,7 @@ from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.readers import quote
 from ml_assets.ingestion.spec import SourceSpec, TableSpec
 
-MISSING = re.compile(
-    r'Referenced column "(?P<name>[^"]+)" not found|does not have a column named "(?P<member>[^"]+)"'
-)
+MISSING = re.compile(r'Referenced column "(?P<name>[^"]+)" not found|does not have a column named "(?P<member>[^"]+)"')
 INTERNAL = "null::varchar as _source, null::date as _day, null::bigint as _row, null::varchar as _line"
 
 
@@ -32,9 +30,7 @@ def expressions(table: TableSpec) -> tuple[list[Expression], list[Expression]]:
     """The SQL of a table that reads the raw file, and the SQL that reads what `derive` made of it."""
     at = f"tables.{table.name}"
     day = [] if table.day is None else [Expression(f"{at}.day", table.day)]
-    mapping = [
-        Expression(f"{at}.columns.{name}.from", column.source) for name, column in table.columns.items()
-    ]
+    mapping = [Expression(f"{at}.columns.{name}.from", column.source) for name, column in table.columns.items()]
     rules = [Expression(f"{at}.rules.{name}", sql) for name, sql in table.rules.items()]
     if table.derive is None:
         return [*day, *mapping, *rules], []
@@ -88,9 +84,7 @@ class Binder:
             problem += f"the file has {', '.join(self.columns)}"
         else:
             problem += f"{near!r} looks like it, renamed"
-            remedy += (
-                f", or write {near!r} for {missing!r} in {expression.where} of shops/{self.source.name}.yaml"
-            )
+            remedy += f", or write {near!r} for {missing!r} in {expression.where} of shops/{self.source.name}.yaml"
         return IngestionError(problem, file=self.path, column=missing, remedy=remedy)
 
 

@@ -15,9 +15,7 @@ class IngestionError(Exception):
         remedy: what to do.
     """
 
-    def __init__(
-        self, problem: str, *, file: Path | str | None = None, column: str | None = None, remedy: str
-    ) -> None:
+    def __init__(self, problem: str, *, file: Path | str | None = None, column: str | None = None, remedy: str) -> None:
         self.problem = problem
         self.file = None if file is None else str(file)
         self.column = column

@@ -117,8 +117,7 @@ def _open_files(run: Run, days: Sequence[date]) -> list[RawFile]:
     copies.mkdir()
     found = source_files(run.table, run.settings, days)
     files = [
-        open_raw(file, run.table, copies / f"{number:06d}.parquet", run.connection)
-        for number, file in enumerate(found)
+        open_raw(file, run.table, copies / f"{number:06d}.parquet", run.connection) for number, file in enumerate(found)
     ]
     checked: set[tuple[str, ...]] = set()
     for raw in files:
@@ -231,9 +230,7 @@ def _execute(run: Run, files: Sequence[RawFile], sql: str) -> duckdb.DuckDBPyCon
         why = str(error).splitlines()[0]
         for raw in files:
             try:
-                run.connection.execute(
-                    f"select sum(hash(columns(*))) from read_parquet({literal(raw.parquet)})"
-                )
+                run.connection.execute(f"select sum(hash(columns(*))) from read_parquet({literal(raw.parquet)})")
             except duckdb.Error as culprit:
                 problem = f"the file cannot be read to its end ({str(culprit).splitlines()[0]})"
                 raise IngestionError(problem, file=raw.file.path, remedy=DELIVER_AGAIN) from error
@@ -246,6 +243,4 @@ def _entry(run: Run, files: Sequence[RawFile], report: DayReport) -> LedgerEntry
     sources = {raw.file.label: raw.sha256 for raw in files if raw.file.day in {None, report.day}}
     published = sha256_file(part(run.stage.folder, run.table.name, report.day))
     ordered = json.loads(json.dumps(report.reasons, sort_keys=True))
-    return LedgerEntry(
-        report.day, sources, run.table.fingerprint, published, replace(report, reasons=ordered)
-    )
+    return LedgerEntry(report.day, sources, run.table.fingerprint, published, replace(report, reasons=ordered))

@@ -91,9 +91,7 @@ def read_report(lake: Path, table: str, start: date, end: date) -> IngestReport:
     missing = [day for day in days_between(start, end) if day not in entries]
     if missing:
         problem = f"{table} of {missing[0]} was never ingested"
-        raise IngestionError(
-            problem, file=ledger_path(lake, table), remedy=f"ingest {missing[0]} to {missing[-1]}"
-        )
+        raise IngestionError(problem, file=ledger_path(lake, table), remedy=f"ingest {missing[0]} to {missing[-1]}")
     return IngestReport(table, tuple(entries[day].report for day in days_between(start, end)))
 
 
@@ -121,9 +119,7 @@ def changed_days(source: SourceSpec, table: str, settings: Settings, start: date
     ]
 
 
-def _is_current(
-    entry: LedgerEntry | None, sources: dict[str, str], table: TableSpec, published: Path
-) -> bool:
+def _is_current(entry: LedgerEntry | None, sources: dict[str, str], table: TableSpec, published: Path) -> bool:
     if entry is None or not published.exists():
         return False
     return entry.sources == sources and entry.contract == table.fingerprint

@@ -41,9 +41,7 @@ def schema_of(table: TableSpec) -> pa.Schema:
     return pa.schema([(name, ARROW[column.type]) for name, column in table.columns.items()])
 
 
-def write_good(
-    table: TableSpec, days: Sequence[date], stage: Stage, connection: duckdb.DuckDBPyConnection
-) -> None:
+def write_good(table: TableSpec, days: Sequence[date], stage: Stage, connection: duckdb.DuckDBPyConnection) -> None:
     """Write the good rows of the temporary table `checked`, sorted by time and key, which is unique."""
     columns = ", ".join(quote(name) for name in table.columns)
     order = ", ".join(quote(name) for name in dict.fromkeys((table.time.column, *table.key)))
@@ -63,9 +61,7 @@ def write_quarantine(
     _write(connection.sql(sql), f"{table.name}_quarantine", QUARANTINE, days, stage)
 
 
-def _write(
-    rows: duckdb.DuckDBPyRelation, name: str, schema: pa.Schema, days: Sequence[date], stage: Stage
-) -> None:
+def _write(rows: duckdb.DuckDBPyRelation, name: str, schema: pa.Schema, days: Sequence[date], stage: Stage) -> None:
     reader = rows.to_arrow_reader(BATCH_ROWS)
     pieces = _by_day(reader)
     ahead = next(pieces, None)
@@ -78,9 +74,7 @@ def _write(
         table = pa.concat_tables(held).cast(schema).combine_chunks() if held else schema.empty_table()
         pq.write_table(table, stage.aside(name, day), compression="zstd", row_group_size=ROW_GROUP)
     if ahead is not None:
-        raise RuntimeError(
-            f"rows of {ahead[0]} while writing {name} of {days[0]} to {days[-1]}: not sorted by day"
-        )
+        raise RuntimeError(f"rows of {ahead[0]} while writing {name} of {days[0]} to {days[-1]}: not sorted by day")
 
 
 def _by_day(batches: pa.RecordBatchReader) -> Iterator[tuple[date, pa.Table]]:

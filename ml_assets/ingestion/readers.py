@@ -60,14 +60,10 @@ class RawFile:
             IngestionError: when it did.
         """
         if not self.file.path.exists() or _stamp(self.file.path) != self.stamp:
-            raise IngestionError(
-                "the file changed while it was read", file=self.file.path, remedy=DELIVER_AGAIN
-            )
+            raise IngestionError("the file changed while it was read", file=self.file.path, remedy=DELIVER_AGAIN)
 
 
-def open_raw(
-    file: SourceFile, table: TableSpec, copy: Path, connection: duckdb.DuckDBPyConnection
-) -> RawFile:
+def open_raw(file: SourceFile, table: TableSpec, copy: Path, connection: duckdb.DuckDBPyConnection) -> RawFile:
     """Check that a raw file is whole, learn its columns; CSV and JSON lines are copied to `copy` as Parquet.
 
     Raises:
@@ -109,9 +105,7 @@ def _check_names(columns: list[str], path: Path) -> None:
         why = "has no name" if not low else "appears twice" if lowered.count(low) > 1 else None
         why = "has a name that is reserved here" if low in RESERVED else why
         if why is not None:
-            raise IngestionError(
-                f"a column {why}: {name!r}", file=path, column=name, remedy="rename it in the file"
-            )
+            raise IngestionError(f"a column {why}: {name!r}", file=path, column=name, remedy="rename it in the file")
 
 
 def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
@@ -127,9 +121,7 @@ def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
         read_options=pacsv.ReadOptions(
             column_names=names, skip_rows=1, use_threads=False, encoding=table.encoding, block_size=1 << 24
         ),
-        parse_options=pacsv.ParseOptions(
-            delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=keep
-        ),
+        parse_options=pacsv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=keep),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
         ),
@@ -139,9 +131,7 @@ def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
     with pq.ParquetWriter(copy, schema) as writer:
         for batch in reader:
             if batch.num_rows:
-                writer.write_batch(
-                    pa.record_batch([*batch.columns, pa.nulls(len(batch), pa.string())], schema=schema)
-                )
+                writer.write_batch(pa.record_batch([*batch.columns, pa.nulls(len(batch), pa.string())], schema=schema))
                 last = batch.slice(len(batch) - 1).to_pylist()[0]
         if broken:
             empty = [pa.nulls(len(broken), pa.string()) for _ in names]
@@ -165,9 +155,7 @@ def _check_csv_end(path: Path, broken: list[str], last: dict[str, str | None]) -
     swallowed = any("\n" in value for value in [*last.values(), *broken[-1:]] if value is not None)
     open_quote = content.count(b'"') % 2 == 1 and (not ends or swallowed)
     if cut_short or open_quote:
-        raise IngestionError(
-            "the file is half-written: its last row breaks off", file=path, remedy=DELIVER_AGAIN
-        )
+        raise IngestionError("the file is half-written: its last row breaks off", file=path, remedy=DELIVER_AGAIN)
 
 
 def _copy_jsonl(path: Path, table: TableSpec, copy: Path, connection: duckdb.DuckDBPyConnection) -> None:
@@ -181,9 +169,7 @@ def _copy_jsonl(path: Path, table: TableSpec, copy: Path, connection: duckdb.Duc
         f"select distinct unnest(json_keys(_line)) as key from {source} where {is_row} order by 1"
     )
     names = [name for (name,) in keys.fetchall()]
-    values = [
-        f"""case when {is_row} then _line ->> '$."{_literal(name)}"' end as {quote(name)}""" for name in names
-    ]
+    values = [f"""case when {is_row} then _line ->> '$."{_literal(name)}"' end as {quote(name)}""" for name in names]
     columns = ", ".join([*values, f"case when not {is_row} then _line end as _line"])
     _check_names(names, path)
     connection.execute(
@@ -193,9 +179,7 @@ def _copy_jsonl(path: Path, table: TableSpec, copy: Path, connection: duckdb.Duc
     broken_tail = connection.execute(tail).fetchone()
     lines.unlink()
     if broken_tail == (True,) and not path.read_bytes().endswith(b"\n"):
-        raise IngestionError(
-            "the file is half-written: its last row breaks off", file=path, remedy=DELIVER_AGAIN
-        )
+        raise IngestionError("the file is half-written: its last row breaks off", file=path, remedy=DELIVER_AGAIN)
 
 
 def _batches(lines: Iterator[str], size: int = 50_000) -> Iterator[list[str]]:

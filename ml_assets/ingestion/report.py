@@ -96,9 +96,7 @@ def decide_quarantine(report: IngestReport, table: TableSpec) -> QuarantineDecis
     `quarantine_min_rows` rows only count in the sum.
     """
     limit = table.max_quarantine_share
-    shares = {
-        d.day: d.rows_quarantined / d.rows_in for d in report.days if d.rows_in >= table.quarantine_min_rows
-    }
+    shares = {d.day: d.rows_quarantined / d.rows_in for d in report.days if d.rows_in >= table.quarantine_min_rows}
     failed = {day: share for day, share in shares.items() if share > limit}
     ok = not failed and report.quarantine_share <= limit
     common = ", ".join(f"{name} {count:,}" for name, count in list(report.reasons.items())[:5])

@@ -67,20 +67,14 @@ class TimeSpec(Strict):
     """When a row happened, and how far from its partition's day that may lie."""
 
     column: str
-    max_lateness_days: int | None = Field(
-        default=None, ge=0, description="older rows are `late`; none accepts any age"
-    )
-    future_tolerance_minutes: int = Field(
-        default=0, ge=0, description="grace past the day's end before `future`"
-    )
+    max_lateness_days: int | None = Field(default=None, ge=0, description="older rows are `late`; none accepts any age")
+    future_tolerance_minutes: int = Field(default=0, ge=0, description="grace past the day's end before `future`")
 
 
 class OutlierSpec(Strict):
     """A number is an outlier when it is `max_ratio` times more or less than what the lake knew that day."""
 
-    relative_to: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", description="table.column in the lake"
-    )
+    relative_to: str = Field(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$", description="table.column in the lake")
     by: str = Field(description="key column, of the same name in both tables")
     max_ratio: float = Field(gt=1, description="|ln(value / reference)| > ln(max_ratio) is an outlier")
 
@@ -90,9 +84,7 @@ class TableSpec(Strict):
 
     name: str = Field(pattern=NAME)
     description: str = Field(min_length=1)
-    address: str = Field(
-        description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted"
-    )
+    address: str = Field(description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted")
     override: bool = Field(default=False, description="the setting `data` replaces the address")
     format: Format | None = Field(default=None, description="inferred from the suffix when absent")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV files")
@@ -113,9 +105,7 @@ class TableSpec(Strict):
         default_factory=dict, description="reason -> SQL condition over raw columns bad rows meet"
     )
     max_quarantine_share: float = Field(ge=0, le=1, description="more than this fails the blocking check")
-    quarantine_min_rows: int = Field(
-        default=200, ge=1, description="smaller days are judged only in the run's sum"
-    )
+    quarantine_min_rows: int = Field(default=200, ge=1, description="smaller days are judged only in the run's sum")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -128,9 +118,7 @@ class TableSpec(Strict):
         if self.columns[self.time.column].type != "TIMESTAMP" or self.columns[self.time.column].nullable:
             raise ValueError(f"time.column {self.time.column!r} must be a TIMESTAMP that is not nullable")
         if ("{day}" in self.address) == (self.day is not None):
-            raise ValueError(
-                "say the day of a row once: `{day}` in the address, or `day:` as SQL over raw columns"
-            )
+            raise ValueError("say the day of a row once: `{day}` in the address, or `day:` as SQL over raw columns")
         return self
 
     @property
@@ -160,14 +148,8 @@ class SourceSpec(Strict):
             rules = {**table.references, **{name: rule.relative_to for name, rule in table.outliers.items()}}
             for column, address in rules.items():
                 other, _, target = address.partition(".")
-                if (
-                    other not in self.tables
-                    or target not in self.tables[other].columns
-                    or other == table.name
-                ):
-                    raise ValueError(
-                        f"tables.{table.name}: {column} refers to {address!r}, which does not exist"
-                    )
+                if other not in self.tables or target not in self.tables[other].columns or other == table.name:
+                    raise ValueError(f"tables.{table.name}: {column} refers to {address!r}, which does not exist")
         return self
 
     def table(self, name: str) -> TableSpec:

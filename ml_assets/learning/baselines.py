@@ -142,9 +142,7 @@ def baseline_lists(
     Raises:
         KeyError: when there is no baseline of a name.
     """
-    pairs = (
-        requests.select(["customer_id", "decision_ts"]).group_by(["customer_id", "decision_ts"]).aggregate([])
-    )
+    pairs = requests.select(["customer_id", "decision_ts"]).group_by(["customer_id", "decision_ts"]).aggregate([])
     parts = []
     for decision in sorted(pc.unique(pairs["decision_ts"]).to_pylist()):
         asked = sorted(pairs.filter(pc.equal(pairs["decision_ts"], decision))["customer_id"].to_pylist())
@@ -158,9 +156,7 @@ def purchase_history(interactions: pa.Table, catalogue: pa.Table, decision: date
     day = decision.date()
     known = before(interactions, day)
     changes = before(catalogue, day).sort_by("event_day")
-    names = sorted(
-        {*pc.unique(known["product_id"]).to_pylist(), *pc.unique(changes["product_id"]).to_pylist()}
-    )
+    names = sorted({*pc.unique(known["product_id"]).to_pylist(), *pc.unique(changes["product_id"]).to_pylist()})
     coded = code(known.filter(pc.greater(known["orders"], 0)), day, names)
     lately = coded.age <= POPULAR_DAYS
     pairs = np.unique(coded.customer[lately] * len(names) + coded.product[lately])

@@ -99,8 +99,7 @@ def predict_day(
                 shutil.rmtree(stale)
         work.mkdir(exist_ok=True)
         parts = {
-            work / f"{start:09d}.parquet": customers[start : start + chunk]
-            for start in range(0, len(customers), chunk)
+            work / f"{start:09d}.parquet": customers[start : start + chunk] for start in range(0, len(customers), chunk)
         }
         index, done = _index(spec, settings, as_of), 0
         for piece, asked in parts.items():

@@ -69,9 +69,7 @@ def decisions_figure(result: EvaluationResult) -> Figure:
         values = [v for judged in result.parts.values() for v in judged.by_decision[name]]
         known = [float("nan") if value is None else value for value in values]
         width = 2.4 if name in COLOURS else 1.3
-        axes.plot(
-            range(len(days)), known, "o-", ms=3.5, lw=width, color=colour(name, names), label=label(name)
-        )
+        axes.plot(range(len(days)), known, "o-", ms=3.5, lw=width, color=colour(name, names), label=label(name))
     tested = len(next(iter(result.parts.values())).decisions)
     if tested < len(days):
         axes.axvspan(tested - 0.5, len(days) - 0.5, color="#f0ece2", zorder=0, label="holdout")
@@ -101,14 +99,10 @@ def slices_figure(result: EvaluationResult, judged: PartResult, gate: GateSpec) 
         )
         for one in shown
     ]
-    return _forest(
-        rows, f"gain in {label(result.metric)} over {label(result.reference)}", None, -gate.slice_tolerance
-    )
+    return _forest(rows, f"gain in {label(result.metric)} over {label(result.reference)}", None, -gate.slice_tolerance)
 
 
-def _forest(
-    rows: Sequence[tuple[str, Gain]], title: str, margin: float | None, tolerance: float | None
-) -> Figure:
+def _forest(rows: Sequence[tuple[str, Gain]], title: str, margin: float | None, tolerance: float | None) -> Figure:
     figure = _figure(9.6, 0.27 * len(rows) + 1.1)
     axes = figure.subplots()
     for height, (_, gain) in enumerate(reversed(rows)):

@@ -248,9 +248,7 @@ def _join_features(spec: ModelSpec, store: FeatureStore, folder: Path) -> tuple[
     keys = [spec.entity, spec.time, spec.item, CATEGORY, spec.label, "split", "group"]
     features = [name for name in source.schema_arrow.names if name not in {*keys, EVENT_TIMESTAMP, NOW}]
     types = {field.name: field.type for field in source.schema_arrow}
-    schema = pa.schema(
-        [*((name, types[name]) for name in keys), *((name, pa.float32()) for name in features)]
-    )
+    schema = pa.schema([*((name, types[name]) for name in keys), *((name, pa.float32()) for name in features)])
     with pq.ParquetWriter(folder / ROWS, schema) as writer:
         for batch in source.iter_batches(columns=schema.names):
             writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))

@@ -96,9 +96,7 @@ def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -
         qualify max({spec.label}) over (partition by {spec.entity}) >= $grade
         order by {spec.entity}, {spec.item}
     """
-    rows: pa.Table = warehouse.sql(
-        sql, params={"at": midnight(day), "grade": spec.truth_grade}
-    ).to_arrow_table()
+    rows: pa.Table = warehouse.sql(sql, params={"at": midnight(day), "grade": spec.truth_grade}).to_arrow_table()
     return rows.set_column(1, spec.time, rows[spec.time].cast(pa.timestamp("us")))
 
 

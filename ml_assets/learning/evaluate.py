@@ -65,9 +65,7 @@ def evaluate(
         KeyError: when the training set lacks a feature of the candidate.
     """
     if spec.gate.metric not in metrics.RELEVANCE_METRICS:
-        raise ValueError(
-            f"{spec.name}: gate.metric {spec.gate.metric!r} is not one of {metrics.RELEVANCE_METRICS}"
-        )
+        raise ValueError(f"{spec.name}: gate.metric {spec.gate.metric!r} is not one of {metrics.RELEVANCE_METRICS}")
     rival = None if champion is None or champion.version == version.version else champion
     boosters = {CANDIDATE: version} | ({} if rival is None else {CHAMPION: rival})
     parts, tables = {}, []
@@ -107,19 +105,13 @@ def _part(
     wanted = [name for name in known if any(name in ref.features for ref in versions.values())]
     missing = sorted(set(versions[CANDIDATE].features) - set(known))
     if missing:
-        raise KeyError(
-            f"{dataset.path}: no features {missing}, which version {versions[CANDIDATE].version} needs"
-        )
+        raise KeyError(f"{dataset.path}: no features {missing}, which version {versions[CANDIDATE].version} needs")
     frame = load_frame(dataset, part, wanted, spec)
-    ranked = {
-        name: _ranked(spec, settings, frame, ref, columns=wanted, name=name) for name, ref in versions.items()
-    }
+    ranked = {name: _ranked(spec, settings, frame, ref, columns=wanted, name=name) for name, ref in versions.items()}
     baselines = pq.read_table(dataset.path / BASELINES)
     for name in sorted(pc.unique(baselines["contender"]).to_pylist()):
         ranked[name] = baselines.filter(pc.equal(baselines["contender"], name))
-    contenders = {
-        name: _judge(frame, frame.lists(table, metrics.LIST_LENGTH)) for name, table in ranked.items()
-    }
+    contenders = {name: _judge(frame, frame.lists(table, metrics.LIST_LENGTH)) for name, table in ranked.items()}
     own = pa.concat_tables([ranked[name] for name in versions])
     return _summary(spec, frame, contenders), own
 
@@ -238,9 +230,7 @@ def _reference(test: PartResult, metric: str) -> str:
 
 def _notes(dataset: DatasetRef, rival: VersionRef | None) -> tuple[str, ...]:
     gone = sorted(set(rival.features) - set(dataset.manifest.features)) if rival else []
-    return (
-        (f"the champion was scored without features that no longer exist: {', '.join(gone)}",) if gone else ()
-    )
+    return (f"the champion was scored without features that no longer exist: {', '.join(gone)}",) if gone else ()
 
 
 def _publish(

@@ -43,9 +43,7 @@ def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: 
         "spine": (spec.spine, "decision_day"),
     }
     found = {
-        name: _short(
-            repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": until}).fetchall())
-        )
+        name: _short(repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": until}).fetchall()))
         for name, (table, day) in tables.items()
     }
     newest = warehouse.execute(_NEWEST, {"until": until}).fetchone()

@@ -23,9 +23,7 @@ def keep_negatives(
     unlabelled = label <= 0
     order = np.lexsort((draw, ~unlabelled, group))  # within a group: the unlabelled rows first, shuffled
     group_sorted = group[order]
-    start = (
-        np.concatenate([[True], group_sorted[1:] != group_sorted[:-1]]) if len(group) else np.zeros(0, bool)
-    )
+    start = np.concatenate([[True], group_sorted[1:] != group_sorted[:-1]]) if len(group) else np.zeros(0, bool)
     first = np.maximum.accumulate(np.where(start, np.arange(len(group)), 0))
     position = np.empty(len(group), dtype=np.int64)
     position[order] = np.arange(len(group)) - first

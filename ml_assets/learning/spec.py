@@ -35,15 +35,11 @@ class SplitSpec(Strict):
     customer's future ever trains a model that is judged on the past.
     """
 
-    train: int = Field(
-        default=26, ge=1, description="decisions to train on at most (fewer if there are fewer)"
-    )
+    train: int = Field(default=26, ge=1, description="decisions to train on at most (fewer if there are fewer)")
     validation: int = Field(default=2, ge=1, description="decisions that tuning and early stopping look at")
     test: int = Field(default=4, ge=1, description="decisions the gate and the report are computed on")
     holdout: int = Field(default=2, ge=0, description="newest decisions: reported, never used by any choice")
-    warmup_days: int = Field(
-        default=28, ge=0, description="days of history a decision needs before it may train"
-    )
+    warmup_days: int = Field(default=28, ge=0, description="days of history a decision needs before it may train")
     same_season: bool = Field(
         default=False,
         description="also train on the decisions 52 weeks before the evaluated ones, where there are any",
@@ -54,9 +50,7 @@ class TuningSpec(Strict):
     """How much search the hyperparameters get."""
 
     trials: int = Field(default=8, ge=0, description="Optuna trials in all; 0 keeps the defaults")
-    timeout_seconds: float | None = Field(
-        default=None, gt=0, description="stop starting new trials after this"
-    )
+    timeout_seconds: float | None = Field(default=None, gt=0, description="stop starting new trials after this")
     rounds: int = Field(default=80, ge=1, description="boosting rounds of a trial at most")
     sample_groups: int = Field(default=2500, ge=1, description="training groups a trial sees at most")
 
@@ -76,9 +70,7 @@ class GateSpec(Strict):
 
     metric: str = Field(default="ndcg_10", description="metric the gate compares")
     margin: float = Field(default=0.0, ge=0, description="least gain over the champion, in the metric's unit")
-    confidence: float = Field(
-        default=0.95, gt=0.5, lt=1, description="level of the paired bootstrap interval"
-    )
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the paired bootstrap interval")
     slice_tolerance: float = Field(default=0.02, ge=0, description="largest loss any slice may show")
     slice_min_customers: int = Field(default=50, ge=1, description="smaller slices are reported, not judged")
     draws: int = Field(default=1000, ge=100, description="bootstrap draws")
@@ -97,9 +89,7 @@ class ServingSpec(Strict):
 class ModelSpec(Strict):
     """One model, from its training set to its endpoint."""
 
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", description="prefix of the model's assets, name in MLflow"
-    )
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="prefix of the model's assets, name in MLflow")
     description: str = Field(description="one sentence for the lineage graph")
     owner: str = Field(default="team:ml", description="Dagster owner: an address or team:<name>")
     task: Task = Field(default=Task.RANKING)
@@ -123,9 +113,7 @@ class ModelSpec(Strict):
     @model_validator(mode="after")
     def _k_within_bounds(self) -> ModelSpec:
         if self.serving.k > self.serving.max_k:
-            raise ValueError(
-                f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})"
-            )
+            raise ValueError(f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})")
         return self
 
 

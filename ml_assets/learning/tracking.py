@@ -49,9 +49,7 @@ def experiment(client: MlflowClient, settings: Settings, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(
-                client.create_experiment(name, artifact_location=(settings.mlflow_artifacts / name).as_uri())
-            )
+            return str(client.create_experiment(name, artifact_location=(settings.mlflow_artifacts / name).as_uri()))
         except MlflowException:  # somebody else made it meanwhile
             found = client.get_experiment_by_name(name)
             if found is None:

@@ -37,9 +37,7 @@ class Trained:
     plots: Path
 
 
-def train(
-    spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mapping[str, Any] | None = None
-) -> Trained:
+def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mapping[str, Any] | None = None) -> Trained:
     """Train and publish a model version; the same inputs give the same bits, hence the same version.
 
     Rounds are chosen by early stopping on the validation decisions; the published booster is then refitted on
@@ -101,9 +99,7 @@ def _fit(
 def _joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
     """Train rows and validation rows, the latter with as few negatives as the former."""
     training = spec.training
-    thin = validation.take(
-        keep_negatives(validation.label, validation.group, training.negatives, training.seed)
-    )
+    thin = validation.take(keep_negatives(validation.label, validation.group, training.negatives, training.seed))
     return Rows(
         np.concatenate([rows.x, thin.x]),
         np.concatenate([rows.label, thin.label]),
@@ -118,15 +114,11 @@ def _created_from(spec: ModelSpec, dataset: DatasetRef) -> dict[str, Any]:
         "code": dataset.manifest.code,
         "feature_service": spec.feature_service,
         "retrieval": spec.retrieval.model_dump(),
-        "split": {
-            part.value: [day.isoformat() for day in days] for part, days in dataset.manifest.split.items()
-        },
+        "split": {part.value: [day.isoformat() for day in days] for part, days in dataset.manifest.split.items()},
     }
 
 
-def _log_files(
-    client: MlflowClient, run_id: str, version: VersionRef, dataset: DatasetRef, plots: Path
-) -> None:
+def _log_files(client: MlflowClient, run_id: str, version: VersionRef, dataset: DatasetRef, plots: Path) -> None:
     client.log_artifacts(run_id, str(version.path), "model")
     client.log_artifacts(run_id, str(plots), "plots")
     client.log_artifact(run_id, str(dataset.path / MANIFEST), "training_set")

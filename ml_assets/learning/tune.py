@@ -40,9 +40,7 @@ class TuningResult:
     journal: Path | None
 
 
-def tune(
-    spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Progress | None = None
-) -> TuningResult:
+def tune(spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Progress | None = None) -> TuningResult:
     """Search on a sample of the training groups for the best validation NDCG@10.
 
     The first trial is the defaults, so that tuning never returns worse than them. The study is kept in
@@ -205,8 +203,7 @@ def _record(study: optuna.Study, spec: ModelSpec, settings: Settings, dataset: D
     client = open_mlflow(settings)
     where = experiment(client, settings, spec.name)
     known = {
-        found.data.tags["trial"]
-        for found in client.search_runs([where], f"tags.study = '{key}'", max_results=10_000)
+        found.data.tags["trial"] for found in client.search_runs([where], f"tags.study = '{key}'", max_results=10_000)
     }
     for trial in study.get_trials(deepcopy=False):
         if not trial.state.is_finished() or str(trial.number) in known:

@@ -85,9 +85,7 @@ def _checked(path: Path, lines: list[bytes]) -> list[dict[str, Any]]:
         try:
             entry = json.loads(line)
         except ValueError as error:
-            raise BrokenJournalError(
-                f"{path}, line {number}: not JSON ({error}). Restore it from a copy."
-            ) from error
+            raise BrokenJournalError(f"{path}, line {number}: not JSON ({error}). Restore it from a copy.") from error
         if entry.get("previous") != previous:
             raise BrokenJournalError(
                 f"{path}, line {number}: the line before it was altered or removed. Restore it from a copy."

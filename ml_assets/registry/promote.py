@@ -75,9 +75,7 @@ def apply_decision(
             again.
     """
     if decision.candidate != ref.version:
-        raise ValueError(
-            f"the decision is about version {decision.candidate}, the candidate is {ref.version}"
-        )
+        raise ValueError(f"the decision is about version {decision.candidate}, the candidate is {ref.version}")
     path = promotion_journal(settings, spec.name)
     client = open_mlflow(settings)
     with file_lock(path.with_name("promotion.lock")):
@@ -140,9 +138,7 @@ def _entry(ref: VersionRef, decision: GateDecision, registered: str, current: st
 
 def _entry_of(path: Path, version: str) -> dict[str, Any]:
     promoted = [e for e in journal.read(path) if e["event"] == "promoted" and e["version"] == version]
-    return (
-        promoted[-1] if promoted else {"event": "promoted", "version": version, "reason": "already champion"}
-    )
+    return promoted[-1] if promoted else {"event": "promoted", "version": version, "reason": "already champion"}
 
 
 def _settle(path: Path, current: str | None) -> None:

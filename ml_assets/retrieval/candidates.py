@@ -82,9 +82,7 @@ def _part(index: RetrievalIndex, query: Query, rows: slice, products: NDArray[np
     return row + rows.start, product, np.where(gathered > 0, gathered, np.float32(np.nan))
 
 
-def _chosen(
-    index: RetrievalIndex, scores: list[Floats], rows: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _chosen(index: RetrievalIndex, scores: list[Floats], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and product of the `total` candidates of best priority, in order of priority."""
     priority = np.tile(index.filling, (rows, 1))
     for name, score in zip(SOURCES, scores, strict=True):

@@ -31,9 +31,7 @@ order by event_day, product_id
 """
 
 
-def read_interactions(
-    warehouse: Path | duckdb.DuckDBPyConnection, before: date, history_days: int = 730
-) -> pa.Table:
+def read_interactions(warehouse: Path | duckdb.DuckDBPyConnection, before: date, history_days: int = 730) -> pa.Table:
     """Interactions that arrived in the `history_days` before the day `before`.
 
     Grain: session x customer x product x day. Columns: customer_id, product_id, event_day, views, carts,

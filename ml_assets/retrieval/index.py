@@ -131,9 +131,7 @@ class RetrievalIndex:
         return load_index(folder)
 
 
-def build_index(
-    interactions: pa.Table, catalogue: pa.Table, as_of: datetime, spec: RetrievalSpec
-) -> RetrievalIndex:
+def build_index(interactions: pa.Table, catalogue: pa.Table, as_of: datetime, spec: RetrievalSpec) -> RetrievalIndex:
     """Build the index as of a midnight from what arrived on the days before it; later rows are ignored.
 
     Args:

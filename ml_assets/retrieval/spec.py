@@ -10,30 +10,18 @@ class RetrievalSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    total: int = Field(
-        default=200, ge=1, le=2000, description="candidates per customer; popularity fills what is left"
-    )
+    total: int = Field(default=200, ge=1, le=2000, description="candidates per customer; popularity fills what is left")
     own: int = Field(default=100, ge=0, description="products of the customer's own history")
     co_purchase: int = Field(default=60, ge=0, description="bought together with them, time-decayed")
     co_visitation: int = Field(default=40, ge=0, description="carted or bought by who saw them, time-decayed")
     similar: int = Field(default=60, ge=0, description="bought lately by customers with similar baskets")
     popular: int = Field(default=40, ge=0, description="most bought lately; 0 also turns the filling off")
-    launches: int = Field(
-        default=20, ge=0, description="launched in the last `launch_days`, most popular first"
-    )
+    launches: int = Field(default=20, ge=0, description="launched in the last `launch_days`, most popular first")
     half_life_days: float = Field(default=28.0, gt=0, description="age at which a purchase counts half")
-    visit_half_life_days: float = Field(
-        default=7.0, gt=0, description="age at which a view or cart counts half"
-    )
-    popular_days: float = Field(
-        default=7.0, gt=0, description="age at which an event counts half for popularity"
-    )
-    similar_days: int = Field(
-        default=28, ge=1, description="similar customers' purchases older than this are not news"
-    )
+    visit_half_life_days: float = Field(default=7.0, gt=0, description="age at which a view or cart counts half")
+    popular_days: float = Field(default=7.0, gt=0, description="age at which an event counts half for popularity")
+    similar_days: int = Field(default=28, ge=1, description="similar customers' purchases older than this are not news")
     similar_customers: int = Field(default=200, ge=1, description="nearest customers that are asked")
     launch_days: int = Field(default=14, ge=1, description="a product is a launch for so many days")
-    neighbours: int = Field(
-        default=100, ge=1, description="products kept beside each product, strongest first"
-    )
+    neighbours: int = Field(default=100, ge=1, description="products kept beside each product, strongest first")
     history_days: int = Field(default=730, ge=1, description="events older than this are not read")

@@ -58,18 +58,14 @@ def load_index(folder: Path) -> RetrievalIndex:
 
     description = _description(folder / DESCRIPTION)
     if sha256_file(folder / ARRAYS) != description["arrays_sha256"]:
-        raise IndexFilesError(
-            f"{folder / ARRAYS} is not the file {DESCRIPTION} was written with: build it again"
-        )
+        raise IndexFilesError(f"{folder / ARRAYS} is not the file {DESCRIPTION} was written with: build it again")
     try:
         with np.load(folder / ARRAYS, allow_pickle=False) as stored:
             arrays = dict(stored)
     except (OSError, ValueError, BadZipFile) as error:
         raise IndexFilesError(f"cannot read {folder / ARRAYS}: {error}") from error
     for name in MATRICES:
-        data, indices, indptr, shape = (
-            arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape")
-        )
+        data, indices, indptr, shape = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape"))
         arrays[name] = sparse.csr_matrix((data, indices, indptr), shape=tuple(int(size) for size in shape))
     return RetrievalIndex(
         **{name: description[name] for name in NAMES},
@@ -81,15 +77,11 @@ def load_index(folder: Path) -> RetrievalIndex:
 
 def _description(path: Path) -> dict[str, Any]:
     if not path.is_file() or not path.with_name(ARRAYS).is_file():
-        raise IndexFilesError(
-            f"no retrieval index in {path.parent}: {DESCRIPTION} or {ARRAYS} is missing; build it"
-        )
+        raise IndexFilesError(f"no retrieval index in {path.parent}: {DESCRIPTION} or {ARRAYS} is missing; build it")
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
         raise IndexFilesError(f"{path} is no JSON: {error}") from error
     if found.get("format") != FORMAT:
-        raise IndexFilesError(
-            f"{path} has format {found.get('format')}, this code reads {FORMAT}: build it again"
-        )
+        raise IndexFilesError(f"{path} has format {found.get('format')}, this code reads {FORMAT}: build it again")
     return found

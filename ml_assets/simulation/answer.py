@@ -85,9 +85,7 @@ class Crowd:
         found = pc.index_in(pa.array(flat, pa.string()), value_set=self._exporter.products)
         if found.null_count:
             unknown = flat[found.is_null().to_pylist().index(True)]
-            raise ValueError(
-                f"shown: product {unknown!r} was never in this shop; show products of its catalogue"
-            )
+            raise ValueError(f"shown: product {unknown!r} was never in this shop; show products of its catalogue")
         lengths = np.array([len(products) for products in shown], dtype=np.int64)
         there = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
         grid = np.full(there.shape, -1, dtype=np.int64)

@@ -88,9 +88,7 @@ _PRODUCT_DAMAGE: Mapping[FaultKind, Damage] = {
 _FAULTS_SCHEMA = pa.schema([("row", pa.int64()), ("kind", pa.string())])
 
 
-def damage_events(
-    table: pa.Table, share: float, day: datetime, rng: np.random.Generator
-) -> tuple[pa.Table, pa.Table]:
+def damage_events(table: pa.Table, share: float, day: datetime, rng: np.random.Generator) -> tuple[pa.Table, pa.Table]:
     """Damage rows in place (duplicates are added at the end), about `share` of the result.
 
     Returns:
@@ -120,9 +118,7 @@ def damage_catalogue(
     return _edited(_with_copies(table, rows), edits), _truth(added)
 
 
-def _draw_kinds(
-    kinds: tuple[FaultKind, ...], rows: int, share: float, rng: np.random.Generator
-) -> list[FaultKind]:
+def _draw_kinds(kinds: tuple[FaultKind, ...], rows: int, share: float, rng: np.random.Generator) -> list[FaultKind]:
     """All kinds in turn from a random one on; the count is rounded at random: right on average."""
     count = min(rows, int(rows * share + rng.random()))
     first = int(rng.integers(len(kinds)))
@@ -146,6 +142,4 @@ def _edited(table: pa.Table, edits: list[tuple[int, str, str | None]]) -> pa.Tab
 
 def _truth(faults: list[tuple[int, FaultKind]]) -> pa.Table:
     rows: Ints = np.array([row for row, _ in faults], dtype=np.int64)
-    return pa.table(
-        [pa.array(rows), pa.array([k.value for _, k in faults], pa.string())], schema=_FAULTS_SCHEMA
-    )
+    return pa.table([pa.array(rows), pa.array([k.value for _, k in faults], pa.string())], schema=_FAULTS_SCHEMA)

@@ -71,9 +71,7 @@ class Shop:
         self._states[following.day % 2] = following
         return self._files(state, market, arrived)
 
-    def answer(
-        self, customer_id: str, shown: Sequence[str], day: date, request_id: str | None = None
-    ) -> Answers:
+    def answer(self, customer_id: str, shown: Sequence[str], day: date, request_id: str | None = None) -> Answers:
         """Ask one customer what they do with a list shown on `day`; see `answer_many`."""
         return self.answer_many([customer_id], [shown], day, None if request_id is None else [request_id])
 

@@ -53,9 +53,7 @@ class SimulationSpec(BaseModel):
                 f"ask for at least {4 * self.categories} products or fewer categories"
             )
         if self.scenario and self.scenario.day < self.start:
-            raise ValueError(
-                f"scenario.day: {self.scenario.day} lies before start {self.start}; choose a later day"
-            )
+            raise ValueError(f"scenario.day: {self.scenario.day} lies before start {self.start}; choose a later day")
         return self
 
     @property

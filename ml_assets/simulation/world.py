@@ -105,9 +105,7 @@ def _category_sizes(spec: SimulationSpec, weights: Floats) -> Ints:
 def _draw_categories(spec: SimulationSpec, sizes: Ints, rng: np.random.Generator) -> Categories:
     count = len(sizes)
     order = rng.permutation(count - 1)
-    names = [
-        _GOODS[i % len(_GOODS)] + (f"-{i // len(_GOODS) + 1}" if i >= len(_GOODS) else "") for i in order
-    ]
+    names = [_GOODS[i % len(_GOODS)] + (f"-{i // len(_GOODS) + 1}" if i >= len(_GOODS) else "") for i in order]
     consumable = rng.random(count) < 0.6
     consumable[0] = True  # the biggest category always has repeat buyers
     bounds = np.concatenate([[0], np.cumsum(sizes)])
@@ -121,9 +119,7 @@ def _draw_categories(spec: SimulationSpec, sizes: Ints, rng: np.random.Generator
     )
 
 
-def _draw_products(
-    spec: SimulationSpec, sizes: Ints, categories: Categories, rng: np.random.Generator
-) -> Products:
+def _draw_products(spec: SimulationSpec, sizes: Ints, categories: Categories, rng: np.random.Generator) -> Products:
     count = int(sizes.sum())
     category = np.repeat(np.arange(len(sizes)), sizes)
     ranks = np.concatenate([rng.permutation(size) + 1 for size in sizes])
@@ -152,9 +148,7 @@ def _draw_customers(spec: SimulationSpec, log_category: Floats) -> Customers:
     country = rng.choice(len(COUNTRIES), count, p=_COUNTRY_SHARES)
     by_segment = rng.normal(0, 1.3, (spec.segments, categories))
     by_country = rng.normal(0, 0.35, (len(COUNTRIES), categories))
-    logits = (
-        log_category + by_segment[segment] + by_country[country] + rng.normal(0, 1.1, (count, categories))
-    )
+    logits = log_category + by_segment[segment] + by_country[country] + rng.normal(0, 1.1, (count, categories))
     interest = np.exp(logits - logits.max(axis=1, keepdims=True))
     interest = np.column_stack([interest / interest.sum(axis=1, keepdims=True), np.zeros(count)])
     centres = rng.normal(0, 0.8, (spec.segments, STYLES))

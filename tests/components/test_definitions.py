@@ -70,7 +70,9 @@ def test_every_asset_says_what_it_is_and_whose(graph: Any) -> None:
 
 def test_gates_are_checks_that_block(graph: Any) -> None:
     blocking = {
-        f"{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys if graph.get_check_spec(key).blocking
+        f"{key.asset_key.to_user_string()}:{key.name}"
+        for key in graph.asset_check_keys
+        if graph.get_check_spec(key).blocking
     }
     assert {
         "shop/events:quarantine_within_limit",

@@ -39,9 +39,7 @@ class Warehouse:
         self.home = home
         self.path = home / "warehouse.duckdb"
 
-    def dbt(
-        self, *arguments: str, start: dt.date | None = FIRST_DAY, end: dt.date = LAST_DAY
-    ) -> dict[str, str]:
+    def dbt(self, *arguments: str, start: dt.date | None = FIRST_DAY, end: dt.date = LAST_DAY) -> dict[str, str]:
         """Run dbt for a range of days, or without one; the status of each node by name."""
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner

@@ -137,9 +137,7 @@ def customer(events: list[Event], who: str, on: dt.date) -> dict[str, object]:
         "first_seen_at": min(e.day for e in seen),
         "last_seen_at": max(e.day for e in seen),
         "last_order_at": max((e.day for e in bought), default=None),
-        "country": next(
-            (e.country for e in sorted(seen, key=lambda e: (e.day, e.order))[::-1] if e.country), None
-        ),
+        "country": next((e.country for e in sorted(seen, key=lambda e: (e.day, e.order))[::-1] if e.country), None),
     }
 
 

@@ -26,9 +26,7 @@ def test_days_built_in_pieces_equal_days_built_at_once(
     assert differing == []
 
 
-def test_building_days_again_changes_nothing(
-    built: Warehouse, new_warehouse: Callable[..., Warehouse]
-) -> None:
+def test_building_days_again_changes_nothing(built: Warehouse, new_warehouse: Callable[..., Warehouse]) -> None:
     warehouse = new_warehouse()
     shutil.copy(built.path, warehouse.path)
     warehouse.run(40, 70)
@@ -45,9 +43,7 @@ def test_a_day_that_becomes_empty_leaves_no_rows(tmp_path: Path) -> None:
     warehouse.run(20, 20)
     for model in ("stg_events", "int_sessions", "int_customer_days", "feat_customer_product"):
         assert warehouse.rows(f"select count(*) from {model} where event_day = date '{day(20)}'") == [(0,)]
-    assert warehouse.rows(f"select events from mart_daily_counts where event_day = date '{day(20)}'") == [
-        (0,)
-    ]
+    assert warehouse.rows(f"select events from mart_daily_counts where event_day = date '{day(20)}'") == [(0,)]
 
 
 def test_one_day_opens_one_file(built: Warehouse) -> None:

@@ -23,16 +23,12 @@ def events(random_lake: Path) -> list[oracle.Event]:
 
 def decisions() -> list[dt.date]:
     """Mondays whose week is complete."""
-    return [
-        day(n) for n in range(DAYS) if day(n).weekday() == 0 and day(n) + HORIZON - oracle.DAY <= LAST_DAY
-    ]
+    return [day(n) for n in range(DAYS) if day(n).weekday() == 0 and day(n) + HORIZON - oracle.DAY <= LAST_DAY]
 
 
 def spine(warehouse: Warehouse, *columns: str) -> dict[tuple, tuple]:
     names = ", ".join(columns)
-    rows = warehouse.rows(
-        f"select decision_day, customer_id, product_id, {names} from mart_recommendation_spine"
-    )
+    rows = warehouse.rows(f"select decision_day, customer_id, product_id, {names} from mart_recommendation_spine")
     return {row[:3]: row[3:] for row in rows}
 
 
@@ -50,18 +46,12 @@ def test_labels_are_the_highest_grade_of_the_week_after_the_decision(
             label = max(GRADES[event.kind] for event in found)
             expected[key] = (label, float(sum(e.revenue for e in bought)), sum(e.quantity for e in bought))
     assert spine(built, "label", "revenue", "quantity") == expected
-    assert built.rows("select count(*) from mart_recommendation_spine where decision_ts <> decision_day") == [
-        (0,)
-    ]
+    assert built.rows("select count(*) from mart_recommendation_spine where decision_ts <> decision_day") == [(0,)]
 
 
-def test_slices_of_the_customer_are_known_before_the_decision(
-    built: Warehouse, events: list[oracle.Event]
-) -> None:
+def test_slices_of_the_customer_are_known_before_the_decision(built: Warehouse, events: list[oracle.Event]) -> None:
     for (decision, who, _), found in spine(built, "customer_kind", "country").items():
-        before = sorted(
-            (e for e in events if e.customer == who and e.day < decision), key=lambda e: (e.day, e.order)
-        )
+        before = sorted((e for e in events if e.customer == who and e.day < decision), key=lambda e: (e.day, e.order))
         countries = [event.country for event in before if event.country]
         kind = "returning" if oracle.kinds(before, "purchase") else "new"
         assert found == (kind, countries[-1] if countries else "unknown")
@@ -118,9 +108,7 @@ def test_active_customers_were_seen_in_the_last_90_days(built: Warehouse, events
     )
 
 
-def test_products_are_the_newest_listing(
-    built: Warehouse, random_lake: Path, events: list[oracle.Event]
-) -> None:
+def test_products_are_the_newest_listing(built: Warehouse, random_lake: Path, events: list[oracle.Event]) -> None:
     news = oracle.read_news(random_lake)
     rows = built.rows("select product_id, category_id, price, available, last_event_day from mart_products")
     assert {row[0] for row in rows} == {n.product for n in news} | {e.product for e in events}

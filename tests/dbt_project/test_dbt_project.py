@@ -55,9 +55,7 @@ def write_days(lake: Path, count: int, spoil: Callable[[int, list[dict]], list[d
 
 def test_a_run_without_days_is_refused(tmp_path: Path) -> None:
     write_days(tmp_path / "lake", 1, lambda _, events: events)
-    statuses = Warehouse(tmp_path / "lake", tmp_path / "home").dbt(
-        "run", "--select", "stg_events", start=None
-    )
+    statuses = Warehouse(tmp_path / "lake", tmp_path / "home").dbt("run", "--select", "stg_events", start=None)
     assert statuses == {"stg_events": "error"}
 
 
@@ -70,9 +68,7 @@ def test_an_event_that_comes_twice_stops_the_build(tmp_path: Path) -> None:
 
 def test_a_day_without_a_file_stops_the_build(tmp_path: Path) -> None:
     write_days(tmp_path / "lake", 3, lambda _, events: events)
-    statuses = Warehouse(tmp_path / "lake", tmp_path / "home").dbt(
-        "build", "--select", "stg_events", end=day(3)
-    )
+    statuses = Warehouse(tmp_path / "lake", tmp_path / "home").dbt("build", "--select", "stg_events", end=day(3))
     assert statuses["stg_events__every_day_landed"] == "fail"
 
 

@@ -93,9 +93,7 @@ def random_products(rng: np.random.Generator, number: int) -> list[dict]:
             "category_id": f"k{(product + number // 60) % 3}",
             "price": round(float(rng.uniform(1, 40)), 2),
             "available": bool(rng.random() < 0.9),
-            "changed_at": midnight
-            + dt.timedelta(hours=position)
-            - int(rng.choice([0, 0, 9])) * dt.timedelta(days=1),
+            "changed_at": midnight + dt.timedelta(hours=position) - int(rng.choice([0, 0, 9])) * dt.timedelta(days=1),
         }
         for position, product in enumerate(listed)
     ]

@@ -40,9 +40,7 @@ def _typed(dtype: str, names: str) -> dict[str, str]:
 
 CUSTOMER = {
     **_windows("views", "carts", "purchases", "orders", "sessions"),
-    **_typed(
-        "float", "revenue_28d revenue_90d conversion_28d avg_price_90d mean_order_gap_days repeat_share_90d"
-    ),
+    **_typed("float", "revenue_28d revenue_90d conversion_28d avg_price_90d mean_order_gap_days repeat_share_90d"),
     **_typed("int", "orders_total purchases_total products_total"),
     **_typed("time", "first_seen_at last_seen_at last_order_at"),
     "country": "country",

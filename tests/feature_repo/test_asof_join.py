@@ -84,11 +84,7 @@ def test_equals_the_oracle_in_the_order_of_the_entity_rows(case):
         rows = asof_join.load_entities(connection, "asked", "at")
         asof_join.resolve(connection, [join])
         sql = asof_join.slice_sql(["place"], [join])
-        found = [
-            row
-            for start in range(0, rows, 4)
-            for row in connection.execute(sql, [start, start + 4]).fetchall()
-        ]
+        found = [row for start in range(0, rows, 4) for row in connection.execute(sql, [start, start + 4]).fetchall()]
     expected = [
         (place, oracle(source, key, minute, ttl, has_created=has_created, corrections=corrections))
         for place, (key, minute) in enumerate(entities)
@@ -105,9 +101,7 @@ def test_newest_row_per_key_is_what_the_join_sees_at_that_moment(case, minute):
         log = latest.Log("source", ["key"], ["value"], "valid", "created" if has_created else None)
         end = START + timedelta(minutes=minute)
         rows = pa.concat_tables(latest.latest_rows(log, START, end, 5, corrections=corrections)(connection))
-    expected = {
-        key: oracle(source, key, minute, 0, has_created=has_created, corrections=corrections) for key in "abc"
-    }
+    expected = {key: oracle(source, key, minute, 0, has_created=has_created, corrections=corrections) for key in "abc"}
     found = dict(zip(rows["key"].to_pylist(), rows["value"].to_pylist(), strict=True))
     assert found == {key: value for key, value in expected.items() if value is not None}
     assert list(found) == sorted(found)

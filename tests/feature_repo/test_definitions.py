@@ -29,9 +29,7 @@ def test_service_holds_numbers_and_every_derived_feature_in_one_order(store):
     names = feature_names(store, SERVICE)
     assert names == SERVICE_FEATURES[SERVICE]
     assert len(set(names)) == len(names) == 104
-    assert [name for name in names if name.startswith("derived__")] == [
-        f"derived__{n}" for n in transforms.OUTPUTS
-    ]
+    assert [name for name in names if name.startswith("derived__")] == [f"derived__{n}" for n in transforms.OUTPUTS]
     assert not [name for name in names if name.endswith(("_at", "country", "category_id", "_hl7"))]
 
 
@@ -72,9 +70,7 @@ def test_a_source_is_a_table_or_a_named_query():
         DuckDBSource(table="a", query="select 1")
     with pytest.raises(ValueError, match="needs a name"):
         DuckDBSource(query="select 1")
-    source = DuckDBSource(
-        name="q", query="select 1 as x", field_mapping={"x": "y"}, created_timestamp_column="made"
-    )
+    source = DuckDBSource(name="q", query="select 1 as x", field_mapping={"x": "y"}, created_timestamp_column="made")
     assert DuckDBSource.from_proto(source.to_proto()) == source
 
 

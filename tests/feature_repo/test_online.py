@@ -40,9 +40,7 @@ def test_the_newest_row_of_every_key_is_there(store, warehouse, as_of):
     assert len(expected) > 100
 
 
-def test_day_by_day_equals_all_at_once_also_after_late_vanished_and_corrected_rows(
-    small_store, settings, as_of
-):
+def test_day_by_day_equals_all_at_once_also_after_late_vanished_and_corrected_rows(small_store, settings, as_of):
     store = small_store()
     changes = [
         "insert into feat_product select * replace ('p_late' as product_id) from feat_product limit 1",

@@ -83,9 +83,7 @@ values = st.one_of(st.just(np.nan), st.just(0.0), st.floats(-1e12, 1e12))
 
 @given(st.lists(values, min_size=len(INPUTS), max_size=len(INPUTS)), values)
 def test_never_warns_and_rows_do_not_depend_on_each_other(drawn, now):
-    row = {name: np.array([value]) for name, value in zip(INPUTS, drawn, strict=True)} | {
-        NOW: np.array([now])
-    }
+    row = {name: np.array([value]) for name, value in zip(INPUTS, drawn, strict=True)} | {NOW: np.array([now])}
     pair = {name: np.array([5.0, value[0]]) for name, value in row.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -24,9 +24,7 @@ TABLE = WideTable("t", ("key",), (("value", "int"),))
 
 
 def a_view(*fields: Field, ttl: timedelta = timedelta(0)) -> FeatureView:
-    entities = [
-        Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in ("a", "b")
-    ]
+    entities = [Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in ("a", "b")]
     keys = [Field(name="a_id", dtype=String), Field(name="b_id", dtype=String)]
     source = FileSource(name="none", path="none.parquet", timestamp_field="ts")
     return FeatureView(name="view", entities=entities, ttl=ttl, schema=[*keys, *fields], source=source)
@@ -74,9 +72,7 @@ def test_every_type_comes_back_as_it_was_written(config):
 
 
 def test_arrow_rows_come_back_and_null_and_nan_are_both_missing(config):
-    view = a_view(
-        Field(name="i", dtype=Int64), Field(name="f", dtype=Float64), Field(name="t", dtype=UnixTimestamp)
-    )
+    view = a_view(Field(name="i", dtype=Int64), Field(name="f", dtype=Float64), Field(name="t", dtype=UnixTimestamp))
     rows = pa.table(
         {
             "a_id": ["1", "2"],
@@ -99,9 +95,7 @@ def test_rows_past_the_ttl_are_not_handed_out(config):
     view = a_view(Field(name="i", dtype=Int64), ttl=timedelta(hours=1))
     store, now = WideSqliteOnlineStore(), datetime.now(UTC)
     for name, age in (("old", timedelta(hours=2)), ("new", timedelta(minutes=1))):
-        store.online_write_batch(
-            config, view, [(key(name, ""), {"i": Value(int64_val=1)}, now - age, None)], None
-        )
+        store.online_write_batch(config, view, [(key(name, ""), {"i": Value(int64_val=1)}, now - age, None)], None)
     old, new = store.online_read(config, view, [key("old", ""), key("new", "")])
     assert old == (None, None)
     assert new[1] == {"i": Value(int64_val=1)}
@@ -143,9 +137,7 @@ def rows_of(drawn) -> pa.Table:
     )
 
 
-ROWS = st.lists(
-    st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.none() | st.integers(0, 9)), max_size=8
-)
+ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5), st.none() | st.integers(0, 9)), max_size=8)
 
 
 @settings(max_examples=40, deadline=None)

@@ -52,9 +52,7 @@ def test_the_data_setting_replaces_the_address_where_the_table_allows(settings, 
 
 def test_missing_days_are_named_with_the_file_to_deliver(settings):
     land(settings.landing, "events/2026-01-01.parquet")
-    with pytest.raises(
-        IngestionError, match=r"events/2026-01-02.parquet: .*and 1 more days, to 2026-01-03"
-    ) as raised:
+    with pytest.raises(IngestionError, match=r"events/2026-01-02.parquet: .*and 1 more days, to 2026-01-03") as raised:
         source_files(spec(), settings, [day(n) for n in range(3)])
     assert raised.value.file == str(settings.landing / "events" / "2026-01-02.parquet")
 
@@ -70,7 +68,4 @@ def test_an_unknown_suffix_needs_a_format(settings):
     path.rename(path.with_suffix(".txt"))
     with pytest.raises(IngestionError, match="say `format:`"):
         source_files(spec(address="{landing}/events/{day}.txt"), settings, [day(0)])
-    assert (
-        source_files(spec(address="{landing}/events/{day}.txt", format="csv"), settings, [day(0)])[0].format
-        == "csv"
-    )
+    assert source_files(spec(address="{landing}/events/{day}.txt", format="csv"), settings, [day(0)])[0].format == "csv"

@@ -53,9 +53,7 @@ def expected_good(arrivals):
     return good
 
 
-@hypothesis_settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arrivals=st.lists(st.lists(st.sampled_from("abc"), max_size=4), min_size=5, max_size=5),
     cut=st.integers(1, 4),

@@ -137,9 +137,7 @@ TEXTS = (None, "", " ", "?", "-1", "0", "1e9", "nan", "é", "x" * 70)
 dirty_row = st.fixed_dictionaries(
     {
         "event_id": mostly("a", "b", "c", "d", *TEXTS),
-        "ts": mostly(
-            f"{day(1)}T10:00:00", f"{day(0)}", f"{day(-9)}", f"{day(2)}", "2026-01-02T23:30:00-01:00", *TEXTS
-        ),
+        "ts": mostly(f"{day(1)}T10:00:00", f"{day(0)}", f"{day(-9)}", f"{day(2)}", "2026-01-02T23:30:00-01:00", *TEXTS),
         "customer_id": mostly("C1", *TEXTS),
         "product_id": mostly("P1", "P2", "P9", *TEXTS),
         "event_type": mostly("view", "cart", "purchase", "refund", *TEXTS),
@@ -151,9 +149,7 @@ dirty_row = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(dirty_row, max_size=30), suffix=st.sampled_from([".parquet", ".csv", ".jsonl"]))
 def test_in_is_good_plus_quarantined_and_good_rows_meet_the_contract(tmp_path_factory, rows, suffix):
     shop = tiny_shop(tmp_path_factory.mktemp("shop"), suffix=suffix)

@@ -5,17 +5,16 @@ from tiny_shop import day, simulated_shop
 
 from ml_assets.ingestion.report import DayReport, IngestReport, decide_quarantine
 
-EVENTS = simulated_shop(
-    {"tables": {"events": {"max_quarantine_share": 0.1, "quarantine_min_rows": 100}}}
-).table("events")
+EVENTS = simulated_shop({"tables": {"events": {"max_quarantine_share": 0.1, "quarantine_min_rows": 100}}}).table(
+    "events"
+)
 
 
 def report(*days):
     return IngestReport(
         "events",
         tuple(
-            DayReport(day(n), good + bad, good, bad, {"late": bad} if bad else {})
-            for n, (good, bad) in enumerate(days)
+            DayReport(day(n), good + bad, good, bad, {"late": bad} if bad else {}) for n, (good, bad) in enumerate(days)
         ),
     )
 

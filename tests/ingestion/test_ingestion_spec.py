@@ -35,9 +35,7 @@ def test_a_shop_may_tighten_a_column_and_keeps_the_rest_of_it():
 
 
 def test_text_laid_on_a_mapping_is_its_from():
-    assert merge({"price": {"type": "DOUBLE"}}, {"price": "cost"}) == {
-        "price": {"type": "DOUBLE", "from": "cost"}
-    }
+    assert merge({"price": {"type": "DOUBLE"}}, {"price": "cost"}) == {"price": {"type": "DOUBLE", "from": "cost"}}
 
 
 def test_an_unknown_shop_names_the_known_ones():

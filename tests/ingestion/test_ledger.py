@@ -18,9 +18,7 @@ def filled(shop):
 
 
 def changed(shop):
-    return [
-        (found - day(0)).days for found in changed_days(shop.source, "events", shop.settings, day(0), day(2))
-    ]
+    return [(found - day(0)).days for found in changed_days(shop.source, "events", shop.settings, day(0), day(2))]
 
 
 def test_a_day_is_recorded_with_its_sources_and_counts(filled):

@@ -108,9 +108,7 @@ def test_another_encoding_must_be_declared(shop):
     assert shop.good()[0]["country"] == "Curaçao"
 
 
-@pytest.mark.parametrize(
-    ("name", "message"), [("price", "appears twice"), ("_row", "reserved"), ("", "no name")]
-)
+@pytest.mark.parametrize(("name", "message"), [("price", "appears twice"), ("_row", "reserved"), ("", "no name")])
 def test_unusable_column_names_are_refused(shop, name, message):
     path = use(shop, ".csv").land_events(0, [event("a")])
     path.write_text(path.read_text().replace("country", name, 1))

@@ -16,8 +16,7 @@ from ml_assets.ingestion.spec import load_source
 from ml_assets.settings import PROJECT, Settings
 
 FILE = (
-    Path(os.environ.get("ML_ASSETS_SHARED") or PROJECT.parent / "shared/data")
-    / "online_retail/invoice_lines.parquet"
+    Path(os.environ.get("ML_ASSETS_SHARED") or PROJECT.parent / "shared/data") / "online_retail/invoice_lines.parquet"
 )
 REAL = pytest.mark.skipif(not FILE.exists(), reason=f"real data not here: {FILE} (set ML_ASSETS_SHARED)")
 DAYS = 4
@@ -85,9 +84,7 @@ def test_a_month_of_online_retail(tmp_path):
     total = duckdb.sql(f"select count(*) {within}").fetchall()[0][0]
     assert (events.rows_in, products.rows_good) == (total, days)
     assert events.rows_good == lines - events.reasons.get("outlier:price", 0)
-    reasons = (
-        "cancelled null:customer_id duplicate pattern:product_id range:price range:quantity outlier:price"
-    )
+    reasons = "cancelled null:customer_id duplicate pattern:product_id range:price range:quantity outlier:price"
     assert set(events.reasons) <= set(reasons.split())
     assert decide_quarantine(events, source.table("events")).ok
     assert duckdb.sql(

@@ -60,18 +60,14 @@ def write_rows(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> Path:
     """Write rows as text, in the format the suffix names."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
-        pq.write_table(
-            pa.table({name: pa.array([r.get(name) for r in rows], pa.string()) for name in columns}), path
-        )
+        pq.write_table(pa.table({name: pa.array([r.get(name) for r in rows], pa.string()) for name in columns}), path)
     elif path.suffix == ".csv":
         with path.open("w", newline="") as opened:
             writer = csv.DictWriter(opened, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     else:
-        path.write_text(
-            "".join(json.dumps({name: r.get(name) for name in columns}) + "\n" for r in rows) or "\n"
-        )
+        path.write_text("".join(json.dumps({name: r.get(name) for name in columns}) + "\n" for r in rows) or "\n")
     return path
 
 
@@ -98,9 +94,7 @@ class TinyShop:
 
     def land_products(self, number: int, rows: Sequence[Row]) -> Path:
         """Drop the catalogue file of the n-th day."""
-        return write_rows(
-            self.settings.landing / "products" / f"{day(number)}.parquet", rows, PRODUCT_COLUMNS
-        )
+        return write_rows(self.settings.landing / "products" / f"{day(number)}.parquet", rows, PRODUCT_COLUMNS)
 
     def open_days(self, count: int) -> None:
         """Land and ingest a catalogue (P1 and P2 on the first day) for `count` days."""

@@ -50,9 +50,7 @@ def asking(*customers: str, at: datetime = DECISION) -> pa.Table:
 
 
 def ranked(found: pa.Table, contender: str, customer: str) -> list[str]:
-    mine = found.filter(
-        pc.and_(pc.equal(found["contender"], contender), pc.equal(found["customer_id"], customer))
-    )
+    mine = found.filter(pc.and_(pc.equal(found["contender"], contender), pc.equal(found["customer_id"], customer)))
     assert mine["rank"].to_pylist() == list(range(1, len(mine) + 1))
     return mine["product_id"].to_pylist()
 

@@ -15,9 +15,7 @@ def gain(value: float | None, low: float | None = None, high: float | None = Non
     return Gain(gain=value, low=low, high=high, customers=100, groups=200)
 
 
-def judged(
-    overall: Gain, slices: list[tuple[float, int]], reference: str, champion: str | None
-) -> EvaluationResult:
+def judged(overall: Gain, slices: list[tuple[float, int]], reference: str, champion: str | None) -> EvaluationResult:
     part = PartResult(
         decisions=(date(2011, 11, 14),),
         customers=100,

@@ -168,9 +168,7 @@ def test_what_happens_from_the_decision_on_changes_nothing_before_it(
 
     def known(ref: DatasetRef, file: str) -> pa.Table:
         table = pq.read_table(ref.path / file)
-        return table.filter(
-            pc.less_equal(table["decision_ts"], pa.scalar(dt.datetime.combine(cut, dt.time())))
-        )
+        return table.filter(pc.less_equal(table["decision_ts"], pa.scalar(dt.datetime.combine(cut, dt.time()))))
 
     for file in ("rows.parquet", "items.parquet", "baselines.parquet"):
         assert known(blind, file).num_rows > 0
@@ -235,18 +233,12 @@ def test_batch_predictions_score_what_training_would_have_seen(
             strict=True,
         )
     )
-    both = [
-        (row["score"], scored[key])
-        for row in lists
-        if (key := (row["customer_id"], row["product_id"])) in scored
-    ]
+    both = [(row["score"], scored[key]) for row in lists if (key := (row["customer_id"], row["product_id"])) in scored]
     assert len(both) > 50
     assert all(batch == trained for batch, trained in both)
 
 
-def test_a_killed_batch_goes_on_after_its_last_chunk(
-    shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef
-):
+def test_a_killed_batch_goes_on_after_its_last_chunk(shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef):
     from feature_repo.store import open_store
 
     def die(_: str, done: int, __: int) -> None:

@@ -99,9 +99,7 @@ def test_a_champion_with_a_feature_that_is_gone_is_still_compared(
         evaluate(spec, settings, dataset, old, evidently=False)
 
 
-def test_an_unknown_gate_metric_is_refused(
-    spec: ModelSpec, dataset: DatasetRef, settings: Settings, tmp_path: Path
-):
+def test_an_unknown_gate_metric_is_refused(spec: ModelSpec, dataset: DatasetRef, settings: Settings, tmp_path: Path):
     version = publish_version(
         settings,
         spec.name,

@@ -16,9 +16,7 @@ def one_list(listed: list[int], truth: dict[int, float]) -> dict[str, float]:
     lists = np.full((1, 20), -1)
     lists[0, : len(listed)] = listed
     items = list(truth)
-    held = Truth(
-        1, np.zeros(len(items), dtype=int), np.array(items, dtype=int), np.array(list(truth.values()))
-    )
+    held = Truth(1, np.zeros(len(items), dtype=int), np.array(items, dtype=int), np.array(list(truth.values())))
     found = metrics.group_metrics(lists, held, np.full((1, 20), 0.25))
     return {name: float(values[0]) for name, values in found.items()}
 
@@ -56,9 +54,7 @@ def test_a_slice_of_the_truth_leaves_out_groups_without_it():
     truth = Truth(2, np.array([0, 0, 1]), np.array([1, 2, 1]), np.ones(3))
     lists = np.full((2, 20), -1)
     lists[:, :2] = [[2, 1], [1, 2]]
-    sliced = metrics.relevance_metric(
-        "mrr", metrics.match(lists, truth), truth, np.array([True, False, False])
-    )
+    sliced = metrics.relevance_metric("mrr", metrics.match(lists, truth), truth, np.array([True, False, False]))
     assert sliced[0] == 0.5
     assert math.isnan(sliced[1])
 
@@ -70,9 +66,7 @@ def test_coverage_counts_distinct_products_of_the_first_ten():
 
 def test_an_unknown_metric_is_refused_by_name():
     with pytest.raises(ValueError, match="known are ndcg_10"):
-        metrics.relevance_metric(
-            "auc", np.zeros((0, 20), int), Truth(0, *[np.zeros(0, int)] * 2, np.zeros(0))
-        )
+        metrics.relevance_metric("auc", np.zeros((0, 20), int), Truth(0, *[np.zeros(0, int)] * 2, np.zeros(0)))
 
 
 @given(

@@ -17,9 +17,7 @@ def weekly(count: int) -> list[date]:
 
 
 def test_parts_are_counted_backwards_from_the_newest_decision():
-    split = split_decisions(
-        weekly(12), SplitSpec(train=3, validation=2, test=2, holdout=1, warmup_days=0), START, 7
-    )
+    split = split_decisions(weekly(12), SplitSpec(train=3, validation=2, test=2, holdout=1, warmup_days=0), START, 7)
     days = weekly(12)
     assert split.holdout == (days[11],)
     assert split.test == (days[9], days[10])
@@ -28,17 +26,13 @@ def test_parts_are_counted_backwards_from_the_newest_decision():
 
 
 def test_training_waits_for_the_warmup():
-    split = split_decisions(
-        weekly(8), SplitSpec(train=9, validation=1, test=1, holdout=1, warmup_days=15), START, 7
-    )
+    split = split_decisions(weekly(8), SplitSpec(train=9, validation=1, test=1, holdout=1, warmup_days=15), START, 7)
     assert split.train[0] == START + timedelta(days=21)
 
 
 def test_too_few_decisions_say_how_many_are_needed():
     with pytest.raises(ValueError, match=r"3 decisions .* needs at least 4"):
-        split_decisions(
-            weekly(3), SplitSpec(train=1, validation=1, test=1, holdout=1, warmup_days=0), START, 7
-        )
+        split_decisions(weekly(3), SplitSpec(train=1, validation=1, test=1, holdout=1, warmup_days=0), START, 7)
 
 
 def test_the_same_season_is_the_evaluated_weeks_one_year_before():

@@ -15,13 +15,9 @@ from ml_assets.learning.training_set import DatasetRef, load_frame, load_rows
 from ml_assets.settings import Settings
 
 
-def test_the_same_inputs_give_the_same_bits(
-    spec: ModelSpec, dataset: DatasetRef, settings: Settings, tmp_path: Path
-):
+def test_the_same_inputs_give_the_same_bits(spec: ModelSpec, dataset: DatasetRef, settings: Settings, tmp_path: Path):
     first = train(spec, settings, dataset)
-    elsewhere = settings.model_copy(
-        update={"home": tmp_path / "again", "mlflow_address": settings.mlflow_uri}
-    )
+    elsewhere = settings.model_copy(update={"home": tmp_path / "again", "mlflow_address": settings.mlflow_uri})
     again = train(spec, elsewhere, dataset)
     assert again.version.version == first.version.version
     assert again.version.booster_file.read_bytes() == first.version.booster_file.read_bytes()
@@ -41,11 +37,7 @@ def test_a_run_holds_what_is_needed_to_repeat_it(spec: ModelSpec, dataset: Datas
     assert run.data.params["data.last_event_day"] == "2011-12-04"
     assert run.data.params["deterministic"] == "True"
     assert run.data.metrics["validation_ndcg_10"] == pytest.approx(trained.validation_ndcg)
-    files = {
-        file.path
-        for folder in ("", "model", "plots")
-        for file in client.list_artifacts(trained.run_id, folder)
-    }
+    files = {file.path for folder in ("", "model", "plots") for file in client.list_artifacts(trained.run_id, folder)}
     assert files >= {
         "environment.json",
         "model/booster.txt",

@@ -40,13 +40,9 @@ def ended(journal: Path, spec: ModelSpec) -> list[tuple[dict, float | None, str]
     return [(t.params, t.value, t.state.name) for t in study.trials if t.state.name in {"COMPLETE", "PRUNED"}]
 
 
-def test_a_killed_search_goes_on_as_if_nothing_had_happened(
-    spec: ModelSpec, dataset: DatasetRef, settings: Settings
-):
+def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dataset: DatasetRef, settings: Settings):
     spec = spec.model_copy(update={"tuning": TuningSpec(trials=4, rounds=12, sample_groups=100)})
-    other = settings.model_copy(
-        update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri}
-    )
+    other = settings.model_copy(update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri})
     arguments = [str(other.home), str(dataset.path), spec.model_dump_json()]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_IN_ITS_THIRD_TRIAL, *arguments],

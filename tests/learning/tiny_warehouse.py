@@ -47,9 +47,7 @@ def write_lake(lake: Path, days: int, customers: int = 24, products: int = 20) -
     rng = np.random.default_rng(11)
     habit = rng.dirichlet(np.full(products, 0.2), size=customers)
     for number in range(DAYS):
-        rows = [
-            row for customer in range(customers) for row in _visit(rng, customer, number, habit[customer])
-        ]
+        rows = [row for customer in range(customers) for row in _visit(rng, customer, number, habit[customer])]
         if number < days:
             on = FIRST_DAY + dt.timedelta(days=number)
             _part(lake, "events", on, rows, EVENTS)

@@ -19,9 +19,7 @@ def test_entries_are_read_in_order_and_old_bytes_never_change(tmp_path: Path):
         now = path.read_bytes()
         assert now.startswith(before)
         before = now
-    assert [(entry["n"], entry["event"]) for entry in journal.read(path)] == [
-        (at, f"e{at}") for at in range(4)
-    ]
+    assert [(entry["n"], entry["event"]) for entry in journal.read(path)] == [(at, f"e{at}") for at in range(4)]
     assert journal.read(path)[0]["at"] == "2011-12-01T00:00:00.000+00:00"
 
 

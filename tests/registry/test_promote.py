@@ -97,9 +97,7 @@ def test_a_decision_about_another_version_is_refused(
         apply_decision(settings, spec, publish("one"), decide("other"))
 
 
-def test_a_corrupted_champion_is_refused(
-    settings: Settings, spec: ModelSpec, publish: Publish, decide: Decide
-):
+def test_a_corrupted_champion_is_refused(settings: Settings, spec: ModelSpec, publish: Publish, decide: Decide):
     ref = publish("one")
     apply_decision(settings, spec, ref, decide(ref.version))
     ref.booster_file.write_text("two")

@@ -11,9 +11,7 @@ from ml_assets.settings import Settings
 
 def publish(settings: Settings, text: str = "tree\n", run: str = "r1", **more):
     given = {"features": ("a",), "params": {"num_leaves": 3}, "training_set": "t", "metrics": {"x": 0.5}}
-    return publish_version(
-        settings, "recommender", text, run, created_from={"data": "d"}, **{**given, **more}
-    )
+    return publish_version(settings, "recommender", text, run, created_from={"data": "d"}, **{**given, **more})
 
 
 @pytest.fixture

@@ -21,12 +21,9 @@ def fill(settings: Settings, interactions: pa.Table, catalogue: pa.Table) -> Non
         connection.register("catalogue", catalogue)
         connection.execute("create or replace table int_sessions as from interactions")
         connection.execute(
-            "create or replace table stg_products as "
-            "select *, event_day::timestamp as changed_at from catalogue"
+            "create or replace table stg_products as select *, event_day::timestamp as changed_at from catalogue"
         )
-        connection.execute(
-            "create or replace table mart_daily_counts as select distinct event_day from interactions"
-        )
+        connection.execute("create or replace table mart_daily_counts as select distinct event_day from interactions")
 
 
 def test_the_published_folder_is_named_by_its_content(settings):

@@ -56,9 +56,7 @@ def test_a_source_alone_nominates_its_best_and_no_more_than_its_quota(index, nam
     found = alone.candidates(index.customers)
     assert len(found.product)
     column = list(SOURCES).index(name)
-    everything = replace(
-        index, spec=index.spec.model_copy(update={"total": len(index.products), "popular": 1})
-    )
+    everything = replace(index, spec=index.spec.model_copy(update={"total": len(index.products), "popular": 1}))
     full = everything.candidates(index.customers)
     for row in range(len(index.customers)):
         scores = full.scores[full.row_customer == row, column]

@@ -60,9 +60,7 @@ def test_events_older_than_the_history_are_not_read(interactions, catalogue):
     short = RetrievalSpec(history_days=10)
     since = AS_OF.date() - timedelta(days=10)
     late = interactions.filter(pc.greater_equal(interactions["event_day"], since))
-    assert identical(
-        build_index(interactions, catalogue, AS_OF, short), build_index(late, catalogue, AS_OF, short)
-    )
+    assert identical(build_index(interactions, catalogue, AS_OF, short), build_index(late, catalogue, AS_OF, short))
 
 
 def test_the_order_of_the_rows_does_not_matter_for_what_is_known(index, interactions, catalogue, small_spec):

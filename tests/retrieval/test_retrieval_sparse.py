@@ -8,9 +8,7 @@ from scipy import sparse
 
 from ml_assets.retrieval.sparse import best_columns, decay, largest_per_row, neighbours, unit_rows
 
-small = arrays(
-    np.float32, st.tuples(st.integers(1, 6), st.integers(1, 9)), elements=st.integers(0, 4).map(float)
-)
+small = arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 9)), elements=st.integers(0, 4).map(float))
 
 
 @given(scores=small, keep=st.integers(0, 10))
@@ -27,9 +25,7 @@ def test_the_largest_entries_of_each_row_stay(matrix, keep):
     kept = largest_per_row(sparse.csr_matrix(matrix), keep).toarray()
     for row, left in zip(matrix, kept, strict=True):
         expected = np.sort(row)[::-1][:keep]
-        np.testing.assert_array_equal(
-            np.sort(left)[::-1][:keep], np.pad(expected, (0, keep))[: len(left)][:keep]
-        )
+        np.testing.assert_array_equal(np.sort(left)[::-1][:keep], np.pad(expected, (0, keep))[: len(left)][:keep])
 
 
 def test_neighbours_are_the_cosine_of_columns_shrunk():

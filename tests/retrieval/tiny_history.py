@@ -45,7 +45,5 @@ def make_catalogue(products: int = 40) -> pa.Table:
     rows += [(f"p{one:03}", date(2026, 2, 25), "k9", True) for one in range(products - 2, products)]
     rows.append(("p001", date(2026, 2, 20), "k1", False))
     return pa.table(
-        dict(
-            zip(("product_id", "event_day", "category_id", "available"), zip(*rows, strict=True), strict=True)
-        )
+        dict(zip(("product_id", "event_day", "category_id", "available"), zip(*rows, strict=True), strict=True))
     )

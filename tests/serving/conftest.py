@@ -50,9 +50,7 @@ class Shop:
         labels = level + 0.2 * np.tanh(rows[:, 0] + rows[:, 1] + rows[:, -1])
         params = {"objective": "regression", "num_leaves": 15, "verbosity": -1, "num_threads": 1, "seed": 7}
         names = [f"f{position}" for position in range(len(self.features))]
-        booster = lightgbm.train(
-            params, lightgbm.Dataset(rows, labels, feature_name=names), num_boost_round=20
-        )
+        booster = lightgbm.train(params, lightgbm.Dataset(rows, labels, feature_name=names), num_boost_round=20)
         return publish_version(
             self.settings,
             SPEC.name,
@@ -136,9 +134,7 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def server(
-    parts: tuple[Path, Settings, tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
+def server(parts: tuple[Path, Settings, tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One real BentoML server for all tests; each test points it to what it needs."""
     shop = copy_of(parts, tmp_path_factory.mktemp("served"))
     versions = tuple(shop.version(level) for level in range(4))

@@ -34,9 +34,7 @@ def build_parts(folder: Path, settings: Settings, as_of: datetime) -> tuple[Path
     rng = np.random.default_rng(7)
     drawn = zip(rng.integers(CUSTOMERS, size=900), rng.zipf(1.3, 900) % PRODUCTS, strict=True)
     pairs = {(int(customer), int(product)) for customer, product in drawn}
-    index = build_index(
-        _interactions(sorted(pairs), as_of.date()), _catalogue(as_of.date()), as_of, RetrievalSpec()
-    )
+    index = build_index(_interactions(sorted(pairs), as_of.date()), _catalogue(as_of.date()), as_of, RetrievalSpec())
     (folder / "index").mkdir()
     index.save(folder / "index")
     features = (

@@ -124,9 +124,7 @@ def test_a_bad_request_is_refused_and_the_field_is_named(server, body, status, f
     assert field in [problem["field"] for problem in answer.json()["fields"]]
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"nonsense", b'{"customer": "u1"', b"\xff\xfe", b'{"customer":"\\ud800"}']
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b'{"customer": "u1"', b"\xff\xfe", b'{"customer":"\\ud800"}'])
 def test_what_is_no_json_is_a_400(server, body):
     answer = server.client.post("/recommend", content=body)
     assert answer.status_code == 400

@@ -54,9 +54,7 @@ def clean_rows() -> Callable[[Sequence[DayFiles]], duckdb.DuckDBPyConnection]:
     def of(history: Sequence[DayFiles]) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect()
         connection.register("raw", pa.concat_tables(_usable(f.events, f.faults, f.day) for f in history))
-        connection.register(
-            "changes", pa.concat_tables(_usable(f.products, f.product_faults, f.day) for f in history)
-        )
+        connection.register("changes", pa.concat_tables(_usable(f.products, f.product_faults, f.day) for f in history))
         connection.execute(
             "create table e as select * replace (ts::timestamp as ts, price::double as price, "
             "quantity::int as quantity) from raw"

@@ -78,9 +78,7 @@ def test_what_is_needed_again_is_taken(spec, shop, day, history):
     rows = [r for r in rows if (r["product_id"] or "P9") < "P9"]
     customers = [r["customer_id"] for r in rows]
     bought = shop.answer_many(customers, [[r["product_id"]] for r in rows], day)
-    random = shop.answer_many(
-        customers, [x[:1] for x in _lists(spec, len(rows), np.random.default_rng(1))], day
-    )
+    random = shop.answer_many(customers, [x[:1] for x in _lists(spec, len(rows), np.random.default_rng(1))], day)
     assert bought.clicked.mean() > 2 * random.clicked.mean()
 
 

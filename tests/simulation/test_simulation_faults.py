@@ -19,9 +19,7 @@ DAY = datetime(2026, 3, 1)
 
 def _table(rows: int) -> pa.Table:
     one = ["2026-0", "2026-03-01T10:00:00", "C1", "P1", "view", "S1", "1", "9.99", "DE"]
-    columns = [
-        pa.array([f"{value}{n}" if c == 0 else value for n in range(rows)]) for c, value in enumerate(one)
-    ]
+    columns = [pa.array([f"{value}{n}" if c == 0 else value for n in range(rows)]) for c, value in enumerate(one)]
     return pa.table(columns, schema=text_schema(EVENT_COLUMNS))
 
 

@@ -64,9 +64,7 @@ def test_a_range_must_be_in_order_and_after_the_start(spec, tmp_path):
 
 
 def test_the_command_line_writes_the_days(tmp_path, capsys):
-    main(
-        ["--landing", str(tmp_path), "--days", "2", "--scale", "0.02", "--scenario", "price_shock@2026-01-02"]
-    )
+    main(["--landing", str(tmp_path), "--days", "2", "--scale", "0.02", "--scenario", "price_shock@2026-01-02"])
     assert len(_hashes(tmp_path)) == 4
     assert "4 files written" in capsys.readouterr().out
 

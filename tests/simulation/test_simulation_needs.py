@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from ml_assets.simulation.needs import ONCE, PATIENCE, Needs
 
-entries = st.lists(
-    st.tuples(st.integers(0, 20), st.sampled_from([ONCE, 7.0, 30.0]), st.integers(0, 60)), max_size=30
-)
+entries = st.lists(st.tuples(st.integers(0, 20), st.sampled_from([ONCE, 7.0, 30.0]), st.integers(0, 60)), max_size=30)
 
 
 def _columns(rows):

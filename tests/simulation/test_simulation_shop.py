@@ -95,9 +95,7 @@ def test_customers_buy_again_in_cycles(history, clean_rows):
 
 def test_a_few_events_arrive_one_to_three_days_late(spec, history, clean_rows):
     delays = dict(
-        clean_rows(history)
-        .execute("select event_day - ts::date as delay, count(*) from e group by 1")
-        .fetchall()
+        clean_rows(history).execute("select event_day - ts::date as delay, count(*) from e group by 1").fetchall()
     )
     late = sum(count for delay, count in delays.items() if delay)
     assert set(delays) == {0, 1, 2, 3}
@@ -105,17 +103,13 @@ def test_a_few_events_arrive_one_to_three_days_late(spec, history, clean_rows):
 
 
 def test_event_ids_are_unique_across_days(history, clean_rows):
-    total, distinct = (
-        clean_rows(history).execute("select count(*), count(distinct event_id) from e").fetchone()
-    )
+    total, distinct = clean_rows(history).execute("select count(*), count(distinct event_id) from e").fetchone()
     assert total == distinct
 
 
 def test_clean_rows_lie_within_what_a_contract_may_ask(history, clean_rows):
     low, high, least, most = (
-        clean_rows(history)
-        .execute("select min(price), max(price), min(quantity), max(quantity) from e")
-        .fetchone()
+        clean_rows(history).execute("select min(price), max(price), min(quantity), max(quantity) from e").fetchone()
     )
     assert 0 < low < high < 2_000
     assert (least, most <= 12) == (1, True)
