@@ -1,9 +1,9 @@
 """`make bench-quality DATA=<invoice_lines.parquet>`: the ranking bar on Online Retail II, through the real graph.
 
 Protocol: eight weekly decisions, Mondays 2011-10-10 to 2011-11-28; every customer who buys in the week after; the
-full catalogue; truth is the set of distinct products bought; NDCG@10, and recall@20 over min(20, |truth|). One model, trained
-on the 26 weeks before the first decision plus the same season a year before. Tuning and early stopping look at the last
-two of those 26 weeks; no test week is touched by any choice.
+full catalogue; truth is the set of distinct products bought; NDCG@10, and recall@20 over min(20, |truth|). One model,
+trained on the 26 weeks before the first decision plus the same season a year before. Tuning and early stopping look at
+the last two of those 26 weeks; no test week is touched by any choice.
 
 Ranked lists go to benchmarks/results/quality_lists.parquet (week_start, customer_id, product, rank 1..20), the figures
 to benchmarks/results/quality.json.

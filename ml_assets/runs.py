@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ml_assets.registry.lock import file_lock
 from ml_assets.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    from dagster import AssetCheckEvaluation, EventLogEntry
+    from dagster._utils.error import SerializableErrorInfo
+
+NOISE = ("A dbt subsetted execution", "Running dbt command", "Finished dbt command")
+"""What dagster-dbt says of itself; its own log has it."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,6 @@ def execute_job(
 
     The full log goes to `log`. Ctrl-C reaches the run, which ends its steps in order and is marked as canceled.
     """
-    import uuid
-
     mark = uuid.uuid4().hex
     command = [
         sys.executable, "-m", "dagster", "job", "execute", "-m", "ml_assets.definitions", "-j", job,
@@ -73,51 +82,63 @@ def execute_job(
     ]  # fmt: skip
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    _prepare_instance()
     with log.open("w") as written:
         process = subprocess.Popen(command, cwd=PROJECT, stdout=written, stderr=subprocess.STDOUT)
         try:
-            result = _follow(mark, process, on_line)
+            run_id, succeeded, story = _follow(mark, process, on_line)
         except KeyboardInterrupt:
-            process.wait(timeout=60)
+            process.wait(timeout=60)  # ctrl-C reached the run too: let it end its steps
             raise
-    if result is None:
+    errors = tuple(story.errors)
+    if run_id is None:
         tail = "\n".join(log.read_text().splitlines()[-25:])
-        return RunResult("", False, time.monotonic() - started, (), errors=(f"job {job} did not start:\n{tail}",))
-    return RunResult(seconds=time.monotonic() - started, **result)
+        errors = (f"job {job} did not start:\n{tail}",)
+    took = time.monotonic() - started
+    return RunResult(run_id or "", succeeded, took, tuple(story.checks), story.seconds, errors)
 
 
-def _follow(mark: str, process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> dict[str, object] | None:
-    """Poll the instance's event log until the process has ended; the run's facts, or None when it never began."""
+def _prepare_instance() -> None:
+    """Create the instance's databases before the run does: two processes creating them at once break both."""
     import dagster as dg
 
+    with file_lock(Path(os.environ["DAGSTER_HOME"]) / ".preparing"), dg.DagsterInstance.get() as instance:
+        instance.get_runs(limit=1)
+        instance.get_asset_keys(limit=1)
+        instance.all_instigator_state()
+
+
+def _follow(
+    mark: str, process: subprocess.Popen[bytes], on_line: Callable[[str], None]
+) -> tuple[str | None, bool, _Story]:
+    """Poll the instance's event log until the process has ended: run id (None when none began), success, story."""
+    import dagster as dg
+
+    waiting = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING}
+    begun = [status for status in dg.DagsterRunStatus if status not in waiting]
+    story = _Story(on_line)
+    run_id: str | None = None
+    cursor: str | None = None
     with dg.DagsterInstance.get() as instance:
-        teller = _Teller(on_line)
-        run_id: str | None = None
-        cursor: str | None = None
         while True:
             ended = process.poll() is not None
             if run_id is None:
-                found = instance.get_runs(dg.RunsFilter(tags={"ml_assets/started_by": mark}), limit=1)
+                # Not before it has started: a run's event file is created by its first event, and only by that.
+                found = instance.get_runs(dg.RunsFilter(tags={"ml_assets/started_by": mark}, statuses=begun), limit=1)
                 run_id = found[0].run_id if found else None
             if run_id is not None:
                 while (page := instance.get_records_for_run(run_id, cursor=cursor)).records:
                     cursor = page.cursor
                     for record in page.records:
-                        teller.tell(record.event_log_entry)
+                        story.take(record.event_log_entry)
             if ended:
                 break
             time.sleep(0.4)
-        if run_id is None:
-            return None
-        run = instance.get_run_by_id(run_id)
-        succeeded = run is not None and run.status == dg.DagsterRunStatus.SUCCESS
-        return {
-            "run_id": run_id, "succeeded": succeeded and process.returncode == 0, "checks": tuple(teller.checks),
-            "step_seconds": teller.seconds, "errors": tuple(teller.errors),
-        }  # fmt: skip
+        run = instance.get_run_by_id(run_id) if run_id else None
+        return run_id, run is not None and run.status == dg.DagsterRunStatus.SUCCESS, story
 
 
-class _Teller:
+class _Story:
     """Turns a run's event log into lines for people, and keeps checks, errors and step times."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
@@ -127,43 +148,37 @@ class _Teller:
         self.seconds: dict[str, float] = {}
         self._began: dict[str, float] = {}
 
-    def tell(self, entry: object) -> None:
+    def take(self, entry: EventLogEntry) -> None:
         """Take one event log entry."""
-        event = getattr(entry, "dagster_event", None)
-        if event is None:
-            message = getattr(entry, "user_message", "")
-            if getattr(entry, "step_key", None) and message and getattr(entry, "level", 0) >= 20:
-                self.on_line(f"      {message}")
+        if entry.dagster_event is None:
+            if entry.step_key and int(entry.level) >= logging.INFO and not entry.user_message.startswith(NOISE):
+                self.on_line(f"      {entry.user_message}")
             return
-        step = event.step_key or ""
-        if event.event_type_value == "STEP_START":
-            self._began[step] = entry.timestamp  # type: ignore[attr-defined]
-            self.on_line(f"   …  {step}")
-        elif event.event_type_value == "STEP_SUCCESS":
-            self.seconds[step] = entry.timestamp - self._began.get(step, entry.timestamp)  # type: ignore[attr-defined]
-            self.on_line(f"   ✓  {step}  {self.seconds[step]:.1f} s")
-        elif event.event_type_value == "STEP_FAILURE":
-            text = _root_cause(event.step_failure_data.error)
-            self.errors.append(f"{step}: {text}")
-            self.on_line(f"   ✗  {step}: {text}")
-        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
-            self._check(event.asset_check_evaluation_data)
+        event, step = entry.dagster_event, entry.step_key or ""
+        match event.event_type_value:
+            case "STEP_START":
+                self._began[step] = entry.timestamp
+                self.on_line(f"   …  {step}")
+            case "STEP_SUCCESS":
+                self.seconds[step] = entry.timestamp - self._began.get(step, entry.timestamp)
+                self.on_line(f"   ✓  {step}  {self.seconds[step]:.1f} s")
+            case "STEP_FAILURE":
+                text = _root_cause(event.step_failure_data.error)
+                self.errors.append(f"{step}: {text}")
+                self.on_line(f"   ✗  {step}: {text}")
+            case "ASSET_CHECK_EVALUATION":
+                self._check(event.asset_check_evaluation_data)
 
-    def _check(self, evaluation: object) -> None:
-        found = CheckResult(
-            asset=evaluation.asset_key.to_user_string(),  # type: ignore[attr-defined]
-            name=evaluation.check_name,  # type: ignore[attr-defined]
-            passed=evaluation.passed,  # type: ignore[attr-defined]
-            blocking=bool(evaluation.blocking),  # type: ignore[attr-defined]
-            description=evaluation.description or "",  # type: ignore[attr-defined]
-        )
+    def _check(self, evaluation: AssetCheckEvaluation) -> None:
+        asset, name = evaluation.asset_key.to_user_string(), evaluation.check_name
+        found = CheckResult(asset, name, evaluation.passed, bool(evaluation.blocking), evaluation.description or "")
         self.checks.append(found)
         if not found.passed:
-            self.on_line(f"   ✗  check {found.name} on {found.asset}: {found.description}")
+            self.on_line(f"   ✗  check {name} on {asset}: {found.description}")
 
 
-def _root_cause(error: object) -> str:
+def _root_cause(error: SerializableErrorInfo | None) -> str:
     """The message of the innermost error: what the library said, without Dagster's wrapping."""
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    return str(getattr(error, "message", error)).strip()
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "unknown error" if error is None else error.message.strip()

@@ -24,7 +24,11 @@ def connect(settings: Settings, patience_seconds: float = 120.0) -> duckdb.DuckD
     path = settings.warehouse
     if not path.exists():
         raise WarehouseError(f"no warehouse at {path}: materialize the dbt models first (job `ingest`)")
-    config = {"threads": settings.threads, "memory_limit": settings.memory, "temp_directory": str(spill(path))}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": settings.threads,
+        "memory_limit": settings.memory,
+        "temp_directory": str(spill(path)),
+    }
     deadline = time.monotonic() + patience_seconds
     while True:
         try:

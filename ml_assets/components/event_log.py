@@ -33,7 +33,8 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
             for insert in inserts:
                 connection.execute(insert)
         with self.index_transaction() as connection:
-            ids = [connection.execute(insert).inserted_primary_key[0] for insert in inserts]
+            keys = [connection.execute(insert).inserted_primary_key for insert in inserts]
+            ids = [key[0] for key in keys if key is not None]
             self._store_asset_event_tags(connection, events, ids)
             newest = {event.get_dagster_event().asset_key: (event, at) for event, at in zip(events, ids, strict=True)}
             for event, at in newest.values():

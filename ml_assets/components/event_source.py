@@ -45,7 +45,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             key=self._key(LANDING), group_name=self.group, owners=[self.owner], kinds={"parquet"},
             partitions_def=shop_days(load_settings()), backfill_policy=dg.BackfillPolicy.single_run(),
         )  # fmt: skip
-        def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             """The simulated outside world: what the shop's systems export at the end of each day."""
             from ml_assets.simulation.landing import write_days
             from ml_assets.simulation.spec import read_simulation
@@ -65,7 +65,9 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         upstream = [self._key(name) for name in table.upstream]
         if source.simulation is not None:
             upstream.append(self._key(LANDING))
-        shared = {"group_name": self.group, "owners": [self.owner], "kinds": {"parquet", "duckdb"}}
+        shared: dict[str, Any] = {
+            "group_name": self.group, "owners": [self.owner], "kinds": {"parquet", "duckdb"},
+        }  # fmt: skip
         good = dg.AssetSpec(self._key(table.name), deps=upstream, description=table.description, **shared)
         bad = dg.AssetSpec(
             self._key(f"{table.name}_quarantine"), deps=upstream, **shared,
@@ -76,12 +78,16 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=shop_days(load_settings()),
             backfill_policy=dg.BackfillPolicy.single_run(), pool=f"lake_{table.name}",
         )  # fmt: skip
-        def ingested(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        def ingested(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
             from ml_assets.ingestion.ingest import ingest
 
             start, end = days_of(context)
             report = ingest(source, table.name, load_settings(), start, end, progress=context.log.info)
-            counts = {"rows_in": report.rows_in, "first_day": start.isoformat(), "last_day": end.isoformat()}
+            counts: dict[str, Any] = {
+                "rows_in": report.rows_in,
+                "first_day": start.isoformat(),
+                "last_day": end.isoformat(),
+            }
             yield dg.MaterializeResult(asset_key=good.key, metadata={**counts, "dagster/row_count": report.rows_good})
             yield dg.MaterializeResult(
                 asset_key=bad.key,
@@ -96,7 +102,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return ingested
 
     def _checks(self, table: TableSpec) -> list[dg.AssetChecksDefinition]:
-        shared = {"asset": self._key(table.name), "partitions_def": shop_days(load_settings())}
+        shared: dict[str, Any] = {"asset": self._key(table.name), "partitions_def": shop_days(load_settings())}
 
         @dg.asset_check(name="quarantine_within_limit", blocking=True, **shared)
         def quarantine_within_limit(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:

@@ -16,7 +16,10 @@ HISTORY = ("int_sessions", "stg_products", "mart_products", "mart_daily_counts")
 
 def model_asset(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for an asset of this model: key prefix, group and owner are the model's."""
-    return dg.asset(key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], **options)
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], **options
+    )
+    return decorate
 
 
 def told(context: dg.AssetExecutionContext) -> Callable[[str, int, int], None]:
@@ -37,7 +40,7 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     @model_asset(
         spec, deps=[spec.spine, *HISTORY, ["feast", "definitions"]], kinds={"duckdb", "feast"}, pool="warehouse"
     )
-    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         """Candidates and features as of each decision time, with labels, split by one global time cut."""
         from feature_repo.store import open_store
         from ml_assets.learning.dataset import build_training_set
@@ -72,13 +75,13 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
 
 def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     @model_asset(spec, kinds={"optuna", "lightgbm"})
-    def tuning(context: dg.AssetExecutionContext, training_set: dict[str, Any]) -> dg.MaterializeResult:
+    def tuning(context: dg.AssetExecutionContext, training_set: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """The best hyperparameters of a pruned, resumable search on the validation decisions."""
         from ml_assets.learning.training_set import DatasetRef
         from ml_assets.learning.tune import tune
 
         found = tune(spec, load_settings(), DatasetRef(Path(training_set["path"])), progress=told(context))
-        metadata = {
+        metadata: dict[str, Any] = {
             "validation_ndcg_10": found.value or 0.0,
             "trials_complete": found.complete,
             "trials_pruned": found.pruned,
@@ -87,7 +90,7 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(value=dict(found.params), metadata=metadata)
 
     @model_asset(spec, kinds={"lightgbm", "mlflow"})
-    def candidate(training_set: dict[str, Any], tuning: dict[str, Any]) -> dg.MaterializeResult:
+    def candidate(training_set: dict[str, Any], tuning: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A trained, published model version, not yet judged; its run is in MLflow."""
         from ml_assets.learning.train import train
         from ml_assets.learning.training_set import DatasetRef
@@ -111,7 +114,7 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
 
 def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     @model_asset(spec, kinds={"lightgbm", "evidently"})
-    def evaluation(training_set: dict[str, Any], candidate: dict[str, Any]) -> dg.MaterializeResult:
+    def evaluation(training_set: dict[str, Any], candidate: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """The candidate over the full catalogue, next to the champion and every baseline, by slice, with intervals."""
         from ml_assets.learning.evaluate import EVIDENTLY, REPORT, evaluate, evaluation_folder
         from ml_assets.learning.summary import markdown
@@ -135,7 +138,7 @@ def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     @model_asset(spec, kinds={"mlflow"}, output_required=False)
     def champion(
         context: dg.AssetExecutionContext, candidate: dict[str, Any], evaluation: dict[str, Any]
-    ) -> Iterator[dg.MaterializeResult]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         """The version that should serve: the candidate if the gate lets it through, else the champion before it."""
         from ml_assets.registry.gate import pass_gate
 

@@ -21,7 +21,7 @@ def serving_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
 
 def _retrieval_index(spec: ModelSpec) -> dg.AssetsDefinition:
     @model_asset(spec, deps=[*HISTORY], kinds={"scipy"}, pool="warehouse")
-    def retrieval_index() -> dg.MaterializeResult:
+    def retrieval_index() -> dg.MaterializeResult[Any]:
         """Candidate generation as of now: histories, co-purchases, co-visits, popularity and launches."""
         from ml_assets.retrieval.publish import publish_index
 
@@ -37,7 +37,7 @@ def _retrieval_index(spec: ModelSpec) -> dg.AssetsDefinition:
 
 def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     @model_asset(spec, kinds={"bentoml"})
-    def service(champion: dict[str, Any], retrieval_index: dict[str, Any]) -> dg.MaterializeResult:
+    def service(champion: dict[str, Any], retrieval_index: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A Bento: the service's code with the champion and its index built in as the last good version."""
         from serving.build import build_bento
 
@@ -53,7 +53,7 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
     @model_asset(spec, deps=[ONLINE], kinds={"bentoml", "http"})
     def deployment(
         service: dict[str, Any], champion: dict[str, Any], retrieval_index: dict[str, Any]
-    ) -> dg.MaterializeResult:
+    ) -> dg.MaterializeResult[Any]:
         """The model server, answering with the champion: started if need be, otherwise it follows the pointer."""
         from serving.build import BentoRef
         from serving.deploy import deploy
@@ -95,7 +95,7 @@ def _batch_predictions(spec: ModelSpec) -> dg.AssetsDefinition:
         spec, deps=[ONLINE], kinds={"lightgbm", "parquet"}, pool="warehouse",
         partitions_def=shop_days(load_settings()),
     )  # fmt: skip
-    def batch_predictions(context: dg.AssetExecutionContext, champion: dict[str, Any]) -> dg.MaterializeResult:
+    def batch_predictions(context: dg.AssetExecutionContext, champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """The champion's recommendations for every active customer, as of the end of the day."""
         from feature_repo.store import open_store
         from ml_assets.learning.batch import predict_day

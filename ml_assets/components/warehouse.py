@@ -29,7 +29,7 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
             project.preparer.prepare(project)
         prefix = self.sources
 
-        class Translator(DagsterDbtTranslator):  # type: ignore[misc]  # dagster-dbt ships no complete types
+        class Translator(DagsterDbtTranslator):
             def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
                 name = dbt_resource_props["name"]
                 return dg.AssetKey([prefix, name] if dbt_resource_props["resource_type"] == "source" else [name])

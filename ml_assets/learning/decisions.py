@@ -80,7 +80,10 @@ def at_decision(table: pa.Table, when: datetime, spec: ModelSpec) -> pa.Table:
 
 
 def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -> pa.Table:
-    """The decision's spine rows of customers with at least one relevant product, by customer and product."""
+    """The decision's spine rows of customers with at least one relevant product, by customer and product.
+
+    Of more than `split.customers` such customers a sample is taken, drawn anew for each decision by hash.
+    """
     wanted = [
         spec.entity,
         spec.time,
@@ -90,13 +93,25 @@ def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -
         *spec.slices,
     ]
     sql = f"""
+        with
+
+        asked as (
+            select {spec.entity}
+            from {spec.spine}
+            where {spec.time} = $at
+            group by {spec.entity}
+            having max({spec.label}) >= $grade
+            order by md5($at::varchar || {spec.entity}), {spec.entity}
+            limit $customers
+        )
+
         select {", ".join(wanted)}
         from {spec.spine}
-        where {spec.time} = $at
-        qualify max({spec.label}) over (partition by {spec.entity}) >= $grade
+        where {spec.time} = $at and {spec.entity} in (select {spec.entity} from asked)
         order by {spec.entity}, {spec.item}
     """
-    rows: pa.Table = warehouse.sql(sql, params={"at": midnight(day), "grade": spec.truth_grade}).to_arrow_table()
+    values = {"at": midnight(day), "grade": spec.truth_grade, "customers": spec.split.customers}
+    rows: pa.Table = warehouse.sql(sql, params=values).to_arrow_table()
     return rows.set_column(1, spec.time, rows[spec.time].cast(pa.timestamp("us")))
 
 

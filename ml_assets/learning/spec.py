@@ -39,6 +39,9 @@ class SplitSpec(Strict):
     validation: int = Field(default=2, ge=1, description="decisions that tuning and early stopping look at")
     test: int = Field(default=4, ge=1, description="decisions the gate and the report are computed on")
     holdout: int = Field(default=2, ge=0, description="newest decisions: reported, never used by any choice")
+    customers: int = Field(
+        default=1000, ge=10, description="customers per decision at most, a sample by hash; more narrow the intervals"
+    )
     warmup_days: int = Field(default=28, ge=0, description="days of history a decision needs before it may train")
     same_season: bool = Field(
         default=False,

@@ -1,15 +1,17 @@
 """Feast as assets: the definitions applied, the online store materialized, offline and online held equal."""
 
+from typing import Any
+
 import dagster as dg
 
 from ml_assets.settings import load_settings
 
 VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_product", "feat_customer_category")
-OPTIONS = {"group_name": "feature_store", "key_prefix": "feast", "owners": ["team:data"]}
+OPTIONS: dict[str, Any] = {"group_name": "feature_store", "key_prefix": "feast", "owners": ["team:data"]}
 
 
 @dg.asset(deps=VIEWS, kinds={"feast"}, **OPTIONS)
-def definitions() -> dg.MaterializeResult:
+def definitions() -> dg.MaterializeResult[Any]:
     """Entities, feature views and feature services, applied to Feast's SQL registry."""
     from feature_repo.store import apply, open_store
 
@@ -18,7 +20,7 @@ def definitions() -> dg.MaterializeResult:
 
 
 @dg.asset(deps=[definitions, *VIEWS], kinds={"feast", "sqlite"}, pool="warehouse", **OPTIONS)
-def online_store() -> dg.MaterializeResult:
+def online_store() -> dg.MaterializeResult[Any]:
     """The newest feature values of every key, ready for the model server."""
     from feature_repo.online import materialize
     from feature_repo.store import open_store
@@ -27,7 +29,7 @@ def online_store() -> dg.MaterializeResult:
     settings = load_settings()
     moment = as_of(settings)
     written = materialize(open_store(settings), moment)
-    metadata = {"dagster/row_count": sum(written.values()), "as_of": moment.isoformat(), **written}
+    metadata: dict[str, Any] = {"dagster/row_count": sum(written.values()), "as_of": moment.isoformat(), **written}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(moment.isoformat()))
 
 
