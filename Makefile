@@ -8,6 +8,9 @@ STAMP := .venv/.synced
 export ML_ASSETS_SHOP := $(SHOP)
 export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
 
+# Compiling these libraries anew costs each process seconds: keep the byte code.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui mlflow-ui stop test lint format lock clean bench-quality bench-scale
 
@@ -23,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@awk '/^uv==/{on=1} on{print} on&&!/\\$$/{exit}' requirements.lock > .venv/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.lock
-	$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ml_assets.pth && touch $@
 
 demo: setup ## raw events to a running model server; SHOP=<name> DATA=<file> for another shop

@@ -29,7 +29,9 @@ def derive_frame(inputs: pd.DataFrame) -> pd.DataFrame:
 def _floats(column: pd.Series, name: str) -> transforms.FloatArray:
     if not name.endswith("_at"):
         return np.asarray(column.astype("float64"), dtype=np.float64)
-    moments = pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[s]")
+    if not pd.api.types.is_datetime64_any_dtype(column):  # a column without any moment arrives as objects
+        column = pd.to_datetime(column, utc=True)
+    moments = column.to_numpy(dtype="datetime64[s]")
     return np.where(np.isnat(moments), np.nan, moments.astype("int64").astype("float64"))
 
 

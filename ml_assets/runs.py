@@ -178,7 +178,7 @@ class _Story:
 
 
 def _root_cause(error: SerializableErrorInfo | None) -> str:
-    """The message of the innermost error: what the library said, without Dagster's wrapping."""
-    while error is not None and error.cause is not None:
+    """What the project's own code said, without Dagster's wrapping around it."""
+    while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
         error = error.cause
     return "unknown error" if error is None else error.message.strip()

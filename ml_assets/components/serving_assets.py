@@ -77,7 +77,7 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
             },
         )
 
-    @dg.asset_check(asset=deployment, blocking=True, pool="warehouse")
+    @dg.asset_check(asset=deployment, blocking=True)
     def answers(deployment: dict[str, Any]) -> dg.AssetCheckResult:
         """The running server recommends products to a known and to an unknown customer, with the deployed version."""
         from ml_assets.warehouse import some_customers

@@ -242,16 +242,8 @@ def _join_features(spec: ModelSpec, store: FeatureStore, folder: Path) -> tuple[
     """Join the features onto the entities into `rows.parquet`, float32; returns the feature names."""
     from feature_repo.historical import training_frame
 
-    entities, joined = folder / "entities.parquet", folder / "joined.parquet"
-    training_frame(store, spec.feature_service, entities, joined)
-    source = pq.ParquetFile(joined)
-    keys = [spec.entity, spec.time, spec.item, CATEGORY, spec.label, "split", "group"]
-    features = [name for name in source.schema_arrow.names if name not in {*keys, EVENT_TIMESTAMP, NOW}]
-    types = {field.name: field.type for field in source.schema_arrow}
-    schema = pa.schema([*((name, types[name]) for name in keys), *((name, pa.float32()) for name in features)])
-    with pq.ParquetWriter(folder / ROWS, schema) as writer:
-        for batch in source.iter_batches(columns=schema.names):
-            writer.write_table(pa.Table.from_batches([batch]).select(schema.names).cast(schema))
+    entities = folder / "entities.parquet"
+    training_frame(store, spec.feature_service, entities, folder / ROWS)
     entities.unlink()
-    joined.unlink()
-    return tuple(features)
+    keys = {spec.entity, spec.time, spec.item, CATEGORY, spec.label, "split", "group", EVENT_TIMESTAMP, NOW}
+    return tuple(name for name in pq.read_schema(folder / ROWS).names if name not in keys)

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     import lightgbm
 
 DEFAULTS: dict[str, Any] = {
-    "learning_rate": 0.1,
+    "learning_rate": 0.08,
     "num_leaves": 31,
-    "min_data_in_leaf": 50,
-    "feature_fraction": 0.7,
-    "lambda_l2": 1.0,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 5.0,
     "lambdarank_truncation_level": 20,
     "max_bin": 127,
 }

@@ -61,8 +61,8 @@ class TuningSpec(Strict):
 class TrainingSpec(Strict):
     """The LightGBM booster."""
 
-    rounds: int = Field(default=400, ge=1, description="boosting rounds at most; validation stops earlier")
-    early_stopping: int = Field(default=30, ge=1, description="rounds without a better validation NDCG")
+    rounds: int = Field(default=250, ge=1, description="boosting rounds at most; validation stops earlier")
+    early_stopping: int = Field(default=25, ge=1, description="rounds without a better validation NDCG")
     negatives: int = Field(default=40, ge=1, description="unlabelled candidates kept per training group")
     seed: int = Field(default=7, description="seed of everything that is drawn")
     params: dict[str, Any] = Field(default_factory=dict, description="LightGBM parameters over the defaults")

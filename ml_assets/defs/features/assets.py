@@ -33,7 +33,7 @@ def online_store() -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(moment.isoformat()))
 
 
-@dg.asset_check(asset=online_store, blocking=True, pool="warehouse")
+@dg.asset_check(asset=online_store, blocking=True)
 def offline_equals_online() -> dg.AssetCheckResult:
     """For a sample of keys, training and serving read the same feature values at the same time."""
     from feature_repo.parity import check_parity
