@@ -92,10 +92,10 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     @model_asset(spec, kinds={"lightgbm", "mlflow"})
     def candidate(training_set: dict[str, Any], tuning: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A trained, published model version, not yet judged; its run is in MLflow."""
-        from ml_assets.learning.train import train
+        from ml_assets.learning.train import train_once
         from ml_assets.learning.training_set import DatasetRef
 
-        trained = train(spec, load_settings(), DatasetRef(Path(training_set["path"])), tuning)
+        trained = train_once(spec, load_settings(), DatasetRef(Path(training_set["path"])), tuning)
         plots = {path.stem: picture(path.read_bytes()) for path in sorted(trained.plots.glob("*.png"))}
         return dg.MaterializeResult(
             value={"version": trained.version.version, "path": str(trained.version.path)},

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from ml_assets.retrieval.index import RetrievalIndex
 
+INPUTS = b"inputs"
+"""Parquet metadata of a published day: the content address of what it was predicted from."""
+
 Progress = Callable[[str, int, int], None]
 
 CHUNK = 2000
@@ -92,8 +95,11 @@ def predict_day(
         found = warehouse.execute(_ACTIVE, {"until": as_of.date(), "since": since}).fetchall()
         data = fingerprint.data_versions(warehouse, spec, as_of.date())
     customers = [customer for (customer,) in found]
-    work = out.parent / f".chunks-{_key(spec, ref, data, day, chunk)}"
+    inputs = _key(spec, ref, data, day, chunk)
+    work = out.parent / f".chunks-{inputs}"
     with file_lock(out.parent / ".lock"):
+        if out.exists() and (pq.read_schema(out).metadata or {}).get(INPUTS) == inputs.encode():
+            return Written(out, ref.version, len(customers), pq.read_metadata(out).num_rows)
         for stale in out.parent.glob(".chunks-*"):
             if stale != work:
                 shutil.rmtree(stale)
@@ -108,7 +114,7 @@ def predict_day(
             done += len(asked)
             if progress:
                 progress(f"predictions of {day}", done, len(customers))
-        rows = _publish(list(parts), out, spec)
+        rows = _publish(list(parts), out, spec, inputs)
         shutil.rmtree(work)
     return Written(out, ref.version, len(customers), rows)
 
@@ -173,13 +179,13 @@ def _matrix(frame: Path, ref: VersionRef) -> np.ndarray:
     return x
 
 
-def _publish(pieces: list[Path], out: Path, spec: ModelSpec) -> int:
+def _publish(pieces: list[Path], out: Path, spec: ModelSpec, inputs: str) -> int:
     """Stream the chunks into one file; returns its rows."""
-    schema = pq.read_schema(pieces[0]) if pieces else _empty_schema(spec)
+    schema = (pq.read_schema(pieces[0]) if pieces else _empty_schema(spec)).with_metadata({INPUTS: inputs})
     rows = 0
     with replace_file(out) as aside, pq.ParquetWriter(aside, schema) as writer:
         for table in _tables(pieces):
-            writer.write_table(table)
+            writer.write_table(table.cast(schema))
             rows += len(table)
     return rows
 

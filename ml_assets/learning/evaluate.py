@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,9 @@ from ml_assets.learning.evaluation import (
     Gain,
     PartResult,
     SliceResult,
+    read_result,
 )
+from ml_assets.learning.fingerprint import EVALUATION_CODE, code_version
 from ml_assets.learning.metrics import FloatArray, IntArray
 from ml_assets.learning.report import render
 from ml_assets.learning.spec import ModelSpec
@@ -52,6 +56,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Score test and holdout, write result, lists and reports, and log to the version's MLflow run.
 
+    The same evaluation twice is read, not made again.
+
     Args:
         spec: the model.
         settings: the deployment.
@@ -66,6 +72,10 @@ def evaluate(
     """
     if spec.gate.metric not in metrics.RELEVANCE_METRICS:
         raise ValueError(f"{spec.name}: gate.metric {spec.gate.metric!r} is not one of {metrics.RELEVANCE_METRICS}")
+    inputs = _inputs(spec, dataset, version, champion, evidently)
+    published = evaluation_folder(settings, spec.name, version.version) / RESULT
+    if published.exists() and (known := read_result(published)).inputs == inputs:
+        return known
     rival = None if champion is None or champion.version == version.version else champion
     boosters = {CANDIDATE: version} | ({} if rival is None else {CHAMPION: rival})
     parts, tables = {}, []
@@ -84,6 +94,7 @@ def evaluate(
         confidence=spec.gate.confidence,
         parts=parts,
         notes=_notes(dataset, rival),
+        inputs=inputs,
     )
     _publish(spec, settings, dataset, version, result, lists=pa.concat_tables(tables), evidently=evidently)
     return result
@@ -96,6 +107,21 @@ class _Judged:
     lists: IntArray
     hit: IntArray
     values: dict[str, FloatArray]
+
+
+def _inputs(
+    spec: ModelSpec, dataset: DatasetRef, version: VersionRef, champion: VersionRef | None, evidently: bool
+) -> str:
+    """Content address of all an evaluation depends on: who is judged, against whom, on what, how."""
+    said = [
+        version.version,
+        champion.version if champion else None,
+        dataset.fingerprint,
+        spec.gate.model_dump(),
+        evidently,
+    ]
+    described = json.dumps([*said, code_version(EVALUATION_CODE)], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def _part(

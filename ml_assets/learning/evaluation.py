@@ -74,6 +74,7 @@ class EvaluationResult(Frozen):
     confidence: float
     parts: dict[str, PartResult]
     notes: tuple[str, ...] = ()
+    inputs: str = ""
 
     @property
     def already_champion(self) -> bool:

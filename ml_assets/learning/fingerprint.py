@@ -22,6 +22,16 @@ _CODE = (
     *(f"ml_assets/learning/{name}.py" for name in ("baselines", "dataset", "decisions", "sampling", "split")),
 )
 
+TRAINING_CODE = tuple(f"ml_assets/learning/{name}.py" for name in ("ranker", "sampling", "train", "training_set"))
+"""The sources that decide what a training set is made into."""
+
+EVALUATION_CODE = (
+    *(f"ml_assets/learning/{name}.py" for name in ("bootstrap", "charts", "compare", "evaluate", "evaluation")),
+    *(f"ml_assets/learning/{name}.py" for name in ("evidently_report", "metrics", "report")),
+    "ml_assets/learning/templates/*",
+)
+"""The sources that decide how a version is judged and shown."""
+
 _CONTENT = """
 select count(*) as rows, coalesce(sum(hash(content)), 0)::varchar as hashes
 from {table} as content
@@ -50,9 +60,9 @@ def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: 
     return {**found, "last_event_day": str(newest[0]) if newest else "none"}
 
 
-def code_version(root: Path = PROJECT) -> str:
-    """Hash of the sources that decide what a training set holds: SQL, features, retrieval, sampling."""
-    files = sorted({file for pattern in _CODE for file in root.glob(pattern)})
+def code_version(patterns: Iterable[str] = _CODE, root: Path = PROJECT) -> str:
+    """Hash of sources; by default those that decide what a training set holds: SQL, features, retrieval, sampling."""
+    files = sorted({file for pattern in patterns for file in root.glob(pattern)})
     return _short(json.dumps([[str(file.relative_to(root)), file.read_text()] for file in files]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping
@@ -12,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml_assets.learning import explain, ranker
+from ml_assets.learning.fingerprint import TRAINING_CODE, code_version
 from ml_assets.learning.sampling import keep_negatives
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.tracking import environment, experiment, log, open_mlflow, run
 from ml_assets.learning.training_set import MANIFEST, DatasetRef, Frame, Rows, load_frame, load_rows
-from ml_assets.registry.versions import VersionRef, publish_version
+from ml_assets.registry.versions import VersionRef, load_version, publish_version, versions_home
 from ml_assets.settings import Settings
 
 if TYPE_CHECKING:
     import lightgbm
     from mlflow.tracking import MlflowClient
+
+
+RECIPE = "recipe"
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,29 @@ class Trained:
     run_id: str
     rounds: int
     validation_ndcg: float
-    importance: tuple[explain.Importance, ...]
     plots: Path
+
+
+def train_once(
+    spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mapping[str, Any] | None = None
+) -> Trained:
+    """`train`, unless the same recipe was trained before and its version is still whole: then that one.
+
+    Args and errors as of `train`, and:
+
+    Raises:
+        CorruptedVersionError: when the version's files were altered since.
+    """
+    client = open_mlflow(settings)
+    recipe = _recipe(spec, dataset, ranker.parameters(spec, settings, tuned))
+    same = f"tags.{RECIPE} = '{recipe}' and attributes.status = 'FINISHED'"
+    for found in client.search_runs([experiment(client, settings, spec.name)], same, max_results=1):
+        version, metrics = found.data.tags["version"], found.data.metrics
+        path, plots = versions_home(settings, spec.name) / version, _plots(spec, settings, version)
+        if path.exists() and plots.exists():
+            rounds, ndcg = int(metrics["rounds"]), metrics["validation_ndcg_10"]
+            return Trained(load_version(path), found.info.run_id, rounds, ndcg, plots)
+    return train(spec, settings, dataset, tuned)
 
 
 def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mapping[str, Any] | None = None) -> Trained:
@@ -53,7 +79,7 @@ def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mappi
     features = dataset.manifest.features
     params = ranker.parameters(spec, settings, tuned)
     client = open_mlflow(settings)
-    tags = {"kind": "training", "training_set": dataset.fingerprint}
+    tags = {"kind": "training", "training_set": dataset.fingerprint, RECIPE: _recipe(spec, dataset, params)}
     where = experiment(client, settings, spec.name)
     with run(client, where, f"train {spec.name}", tags) as run_id:
         frame = load_frame(dataset, Part.VALIDATION, features, spec)
@@ -70,13 +96,23 @@ def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mappi
             metrics=metrics,
             created_from=_created_from(spec, dataset),
         )
-        plots = settings.model_home(spec.name) / "plots" / version.version
-        importance = explain.explain(booster, frame.rows.x, features, plots, spec.training.seed)
+        plots = _plots(spec, settings, version.version)
+        explain.explain(booster, frame.rows.x, features, plots, spec.training.seed)
         log(client, run_id, {**params, **dataset.described()}, metrics, {"version": version.version})
         _log_files(client, run_id, version, dataset, plots)
         if version.run_id != run_id:
             log(client, run_id, tags={"reproduces_run": version.run_id})
-        return Trained(version, run_id, rounds, ndcg, importance, plots)
+        return Trained(version, run_id, rounds, ndcg, plots)
+
+
+def _recipe(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> str:
+    """Content address of everything a version depends on: training set, parameters, the code that trains."""
+    said = [dataset.fingerprint, dict(params), spec.training.model_dump(), code_version(TRAINING_CODE)]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plots(spec: ModelSpec, settings: Settings, version: str) -> Path:
+    return settings.model_home(spec.name) / "plots" / version
 
 
 def _fit(

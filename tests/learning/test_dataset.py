@@ -221,6 +221,10 @@ def test_batch_predictions_score_what_training_would_have_seen(
     written = predict_day(
         shop_spec, elsewhere, open_store(elsewhere), version.path, day - dt.timedelta(days=1), chunk=7
     )
+    made = written.path.stat().st_mtime_ns
+    before = day - dt.timedelta(days=1)
+    assert predict_day(shop_spec, elsewhere, open_store(elsewhere), version.path, before, chunk=7) == written
+    assert written.path.stat().st_mtime_ns == made  # the same day from the same inputs is not made again
     lists = pq.read_table(written.path).to_pylist()
     assert written.rows == len(lists) == written.customers * shop_spec.serving.k
     rows = pq.read_table(built.path / "rows.parquet")

@@ -75,6 +75,18 @@ def test_the_champion_is_scored_on_the_same_rows(spec: ModelSpec, dataset: Datas
     assert decide(itself, spec.gate).reason == "already champion"
 
 
+def test_the_same_evaluation_is_read_and_another_champion_makes_another(
+    spec: ModelSpec, dataset: DatasetRef, settings: Settings
+):
+    version = train(spec, settings, dataset).version
+    first = evaluate(spec, settings, dataset, version, evidently=False)
+    report = evaluation_folder(settings, spec.name, version.version) / "report.html"
+    drawn = report.stat().st_mtime_ns
+    assert evaluate(spec, settings, dataset, version, evidently=False) == first
+    assert report.stat().st_mtime_ns == drawn
+    assert evaluate(spec, settings, dataset, version, champion=version, evidently=False).inputs != first.inputs
+
+
 def test_a_champion_with_a_feature_that_is_gone_is_still_compared(
     spec: ModelSpec, dataset: DatasetRef, settings: Settings
 ):

@@ -10,8 +10,9 @@ from ml_assets.learning.metrics import group_metrics, top_k
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.tracking import open_mlflow
-from ml_assets.learning.train import train
+from ml_assets.learning.train import train, train_once
 from ml_assets.learning.training_set import DatasetRef, load_frame, load_rows
+from ml_assets.registry.versions import CorruptedVersionError
 from ml_assets.settings import Settings
 
 
@@ -50,6 +51,16 @@ def test_a_run_holds_what_is_needed_to_repeat_it(spec: ModelSpec, dataset: Datas
     again = train(spec, settings, dataset)
     assert again.version == trained.version
     assert client.get_run(again.run_id).data.tags["reproduces_run"] == trained.run_id
+
+
+def test_what_was_trained_before_is_not_trained_again(spec: ModelSpec, dataset: DatasetRef, settings: Settings):
+    first = train_once(spec, settings, dataset)
+    assert train_once(spec, settings, dataset) == first
+    assert train_once(spec, settings, dataset, {"num_leaves": 4}).run_id != first.run_id
+
+    first.version.booster_file.write_text("altered")
+    with pytest.raises(CorruptedVersionError):
+        train_once(spec, settings, dataset)
 
 
 def test_a_failed_training_is_a_failed_run(spec: ModelSpec, dataset: DatasetRef, settings: Settings):
