@@ -20,7 +20,7 @@ from ml_assets.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, EventLogEntry
-    from dagster._utils.error import SerializableErrorInfo
+    from dagster_shared.error import SerializableErrorInfo
 
 NOISE = ("A dbt subsetted execution", "Running dbt command", "Finished dbt command")
 """What dagster-dbt says of itself; its own log has it."""

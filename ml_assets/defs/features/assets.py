@@ -1,5 +1,6 @@
 """Feast as assets: the definitions applied, the online store materialized, offline and online held equal."""
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -7,10 +8,17 @@ import dagster as dg
 from ml_assets.settings import load_settings
 
 VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_product", "feat_customer_category")
-OPTIONS: dict[str, Any] = {"group_name": "feature_store", "key_prefix": "feast", "owners": ["team:data"]}
 
 
-@dg.asset(deps=VIEWS, kinds={"feast"}, **OPTIONS)
+def feature_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` for an asset of the feature store."""
+    decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        group_name="feature_store", key_prefix="feast", owners=["team:data"], **options
+    )
+    return decorate
+
+
+@feature_asset(deps=VIEWS, kinds={"feast"})
 def definitions() -> dg.MaterializeResult[Any]:
     """Entities, feature views and feature services, applied to Feast's SQL registry."""
     from feature_repo.store import apply, open_store
@@ -19,7 +27,7 @@ def definitions() -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(metadata={"objects": dg.MetadataValue.json(applied)})
 
 
-@dg.asset(deps=[definitions, *VIEWS], kinds={"feast", "sqlite"}, pool="warehouse", **OPTIONS)
+@feature_asset(deps=[definitions, *VIEWS], kinds={"feast", "sqlite"}, pool="warehouse")
 def online_store() -> dg.MaterializeResult[Any]:
     """The newest feature values of every key, ready for the model server."""
     from feature_repo.online import materialize
