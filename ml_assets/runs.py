@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, EventLogEntry
     from dagster_shared.error import SerializableErrorInfo
 
-NOISE = ("A dbt subsetted execution", "Running dbt command", "Finished dbt command")
-"""What dagster-dbt says of itself; its own log has it."""
+NOISE = ("A dbt subsetted execution", "Running dbt command", "Finished dbt command", "Dependencies for step")
+"""What Dagster says of itself: the run's log has it."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ class _Story:
     def take(self, entry: EventLogEntry) -> None:
         """Take one event log entry."""
         if entry.dagster_event is None:
-            if entry.step_key and int(entry.level) >= logging.INFO and not entry.user_message.startswith(NOISE):
+            noise = entry.user_message.startswith(NOISE)
+            if entry.step_key and int(entry.level) >= logging.INFO and not noise:
                 self.on_line(f"      {entry.user_message}")
             return
         event, step = entry.dagster_event, entry.step_key or ""
