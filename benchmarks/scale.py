@@ -1,5 +1,7 @@
 """`make bench-scale`: the whole demo on about 10 M simulated events; prints wall time and peak memory of all processes.
 
+`python -m benchmarks.scale simulated` does the same for the shop as it ships.
+
 Peak memory is the largest sum of the resident sets of the demo's processes, sampled twice a second; pages that forked
 steps share are counted once per process, so it is an upper bound.
 """
@@ -22,7 +24,8 @@ RESULTS = PROJECT / "benchmarks" / "results"
 
 def main() -> int:
     """Run the demo at ten times its size and report what it took."""
-    settings = load_settings().model_copy(update={"shop": SHOP})
+    shop = sys.argv[1] if len(sys.argv) > 1 else SHOP
+    settings = load_settings().model_copy(update={"shop": shop})
     settings.export()
     began, peak = time.monotonic(), 0
     with subprocess.Popen([sys.executable, "-m", "ml_assets", "demo"], cwd=PROJECT) as demo:
@@ -32,13 +35,13 @@ def main() -> int:
     took = time.monotonic() - began
     result = {
         "name": "demo",
-        "shop": SHOP,
+        "shop": shop,
         "seconds": round(took, 1),
         "peak_mb": peak // 2**20,
         "ok": demo.returncode == 0,
     }
     write_text_atomically(RESULTS / "scale.json", json.dumps(result, indent=1) + "\n")
-    print(f"{SHOP}: {took:.0f} s, at most {peak / 2**30:.1f} GiB; {RESULTS / 'scale.json'}")
+    print(f"{shop}: {took:.0f} s, at most {peak / 2**30:.1f} GiB; {RESULTS / 'scale.json'}")
     return int(demo.returncode)
 
 
