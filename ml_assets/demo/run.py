@@ -15,7 +15,7 @@ from ml_assets.files import write_text_atomically
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.ledger import changed_days
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.runs import RunResult, dagster_home, execute_job, range_tags
+from ml_assets.runs import RunResult, execute_job, range_tags
 from ml_assets.settings import PROJECT, Settings
 
 
@@ -23,7 +23,6 @@ def run_demo(settings: Settings) -> int:
     """Take the shop's raw events to a running server; 0 only when every check passed and the server answered."""
     console = Console(highlight=False)
     began = time.monotonic()
-    dagster_home(settings)
     try:
         source = load_source(settings.shop_file)
         first, last = demo_days(source)
