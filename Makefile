@@ -12,7 +12,8 @@ export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui mlflow-ui stop test lint format lock clean bench-quality bench-scale
+.PHONY: help setup demo demo-loop ui mlflow-ui stop test lint format lock clean bench-quality bench-scale bench-release bench-drift \
+  bench-detection bench-swaps
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 demo: setup ## raw events to a running model server; SHOP=<name> DATA=<file> for another shop
 	@$(BIN)/python -m ml_assets demo
+
+demo-loop: setup ## the loop closes itself: drift, retraining, shadow, canary, recovery, rollback, in minutes
+	@$(BIN)/python -m ml_assets demo-loop
 
 ui: setup ## Dagster on http://127.0.0.1:3000: lineage graph, runs, checks, schedules
 	@$(BIN)/python -m ml_assets ui
@@ -55,6 +59,18 @@ bench-quality: setup ## the ranking bar on Online Retail II: DATA=<invoice_lines
 
 bench-scale: setup ## the whole graph on about 10 M simulated events
 	@$(BIN)/python -m benchmarks.scale
+
+bench-release: setup ## 500 A/A canaries, and canaries with half the click rate
+	@$(BIN)/python -m benchmarks.release
+
+bench-drift: setup ## drift over a million rows
+	@$(BIN)/python -m benchmarks.drift
+
+bench-detection: setup ## healthy weeks without alarms, scenarios noticed within two days
+	@$(BIN)/python -m benchmarks.detection
+
+bench-swaps: setup ## a hundred model swaps under load, on what `make demo` made
+	@$(BIN)/python -m benchmarks.swaps
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \

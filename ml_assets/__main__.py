@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import NoReturn
 
+from ml_assets import operate
 from ml_assets.runs import dagster_home
 from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
 
@@ -18,17 +19,24 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (explained, _) in COMMANDS.items():
         commands.add_parser(name, help=explained)
+    operate.add_commands(commands)
     given = parser.parse_args()
     settings = load_settings()
     settings.export()
     dagster_home(settings)
-    return COMMANDS[given.command][1](settings)
+    return COMMANDS[given.command][1](settings) if given.command in COMMANDS else operate.run(settings, given)
 
 
 def _demo(settings: Settings) -> int:
     from ml_assets.demo import run_demo
 
     return run_demo(settings)
+
+
+def _demo_loop(settings: Settings) -> int:
+    from ml_assets.demo.loop.run import run_loop
+
+    return run_loop(settings)
 
 
 def _ui(settings: Settings) -> int:
@@ -72,6 +80,7 @@ def _stop(settings: Settings) -> int:
 
 COMMANDS = {
     "demo": ("raw events to a running model server, with a summary", _demo),
+    "demo-loop": ("a shop's whole life in minutes: drift, retraining, release, rollback", _demo_loop),
     "ui": ("Dagster's webserver and daemon", _ui),
     "mlflow-ui": ("MLflow's pages", _mlflow_ui),
     "env": ('print the environment for other tools: eval "$(python -m ml_assets env)"', _env),

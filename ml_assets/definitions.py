@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ml_assets.defs.freshness import with_freshness
 from ml_assets.settings import load_settings
 
 
@@ -13,4 +14,4 @@ from ml_assets.settings import load_settings
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, sensors and schedules of this deployment."""
     load_settings().export()
-    return dg.load_from_defs_folder(path_within_project=Path(__file__))
+    return with_freshness(dg.load_from_defs_folder(path_within_project=Path(__file__)))

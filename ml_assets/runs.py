@@ -69,7 +69,10 @@ def range_tags(start: str, end: str) -> dict[str, str]:
 
 
 def execute_job(
-    job: str, tags: Mapping[str, str], log: Path, on_line: Callable[[str], None] = lambda line: None
+    job: str,
+    tags: Mapping[str, str],
+    log: Path,
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> RunResult:
     """Run a job with `dagster job execute` in a process of its own and tell its steps to `on_line` as they happen.
 

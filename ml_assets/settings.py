@@ -20,6 +20,7 @@ QUIET = {
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",
     "BENTOML_DO_NOT_TRACK": "True",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "FEAST_USAGE": "False",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "GIT_PYTHON_REFRESH": "quiet",
@@ -43,6 +44,8 @@ class Settings(BaseModel):
     mlflow_address: str | None = Field(default=None, description="MLflow tracking address; default sqlite")
     registry_address: str | None = Field(default=None, description="Feast SQL registry address; default sqlite")
     threads: int = Field(default=2, ge=1, description="threads for DuckDB and LightGBM; fixed, for equal bits")
+    replay: bool = Field(default=False, description="requests may say when they were made (simulations, replays)")
+    sensor_seconds: int = Field(default=30, ge=1, description="pause between two looks of each sensor")
     memory: str = Field(default="2GB", description="memory limit of each DuckDB connection")
 
     @property
@@ -114,10 +117,14 @@ class Settings(BaseModel):
             {
                 "ML_ASSETS_HOME": str(self.home),
                 "ML_ASSETS_SHOP": self.shop,
+                "ML_ASSETS_HOST": self.host,
+                "ML_ASSETS_PORT": str(self.port),
                 "ML_ASSETS_LAKE": str(self.lake),
                 "ML_ASSETS_WAREHOUSE": str(self.warehouse),
                 "ML_ASSETS_THREADS": str(self.threads),
                 "ML_ASSETS_MEMORY": self.memory,
+                "ML_ASSETS_REPLAY": str(self.replay).lower(),
+                "ML_ASSETS_SENSOR_SECONDS": str(self.sensor_seconds),
                 "ML_ASSETS_FEAST_REGISTRY": self.feast_registry,
                 "ML_ASSETS_ONLINE_STORE": str(self.online_store),
                 "ML_ASSETS_EVENT_LOG": str(self.dagster_home / "history"),

@@ -44,13 +44,13 @@ def spill(path: Path) -> Path:
     return path.with_name(f"{path.name}.spill")
 
 
-def as_of(settings: Settings) -> datetime:
+def as_of(settings: Settings, patience_seconds: float = 120.0) -> datetime:
     """Midnight after the newest day in the warehouse: "now" for batch predictions and serving.
 
     Raises:
-        WarehouseError: when the warehouse holds no day.
+        WarehouseError: when the warehouse cannot be read (see `connect`), or holds no day.
     """
-    with connect(settings) as connection:
+    with connect(settings, patience_seconds) as connection:
         found = connection.execute("select max(event_day) from mart_daily_counts").fetchone()
     if found is None or found[0] is None:
         raise WarehouseError(f"{settings.warehouse} holds no day of events: run the job `ingest` first")

@@ -25,6 +25,7 @@ def main() -> int:
     run.add_argument("bento", type=Path)
     for option in ("home", "shop", "host", "port", "scratch"):
         run.add_argument(f"--{option}", required=True)
+    run.add_argument("--replay", action="store_true")
     given = parser.parse_args()
     if given.command == "run":
         _become_server(given)
@@ -49,7 +50,7 @@ def _act(command: str, settings: Settings, model: str) -> bool:
 
 
 def _become_server(given: argparse.Namespace) -> None:
-    Settings(home=given.home, shop=given.shop, host=given.host, port=given.port).export()
+    Settings(home=given.home, shop=given.shop, host=given.host, port=given.port, replay=given.replay).export()
     # BentoML empties a folder below its home when it starts: each server gets its own.
     os.environ["BENTOML_HOME"] = given.scratch
     os.environ["OMP_NUM_THREADS"] = "1"

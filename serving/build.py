@@ -79,6 +79,9 @@ def build_bento(
         k=spec.serving.k,
         max_k=spec.serving.max_k,
         workers=spec.serving.workers,
+        exploration=spec.serving.exploration,
+        holdback=spec.serving.holdback,
+        feature_timeout_ms=spec.serving.feature_timeout_ms,
     )
     code = _digest([served.model_dump_json(), *_requirements()], sources)
     baked = BakedVersion(

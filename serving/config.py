@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ml_assets.registry.pointer import Pointer
 from ml_assets.settings import Settings
@@ -13,6 +14,7 @@ from ml_assets.settings import Settings
 BAKED = Path(__file__).resolve().parent.parent / "baked"
 """Folder inside the bento, beside the code; there is none in the project itself."""
 CONFIG = "service.json"
+OWN_PATHS = {"/feedback", "/readyz", "/livez", "/healthz", "/metrics"}
 
 
 class BakedVersion(BaseModel):
@@ -37,10 +39,29 @@ class ServiceConfig(BaseModel):
     k: int = 10
     max_k: int = 100
     workers: int = 1
+    exploration: float = Field(default=0.0, ge=0, le=0.5)
+    holdback: float = Field(default=0.0, ge=0, le=0.5)
+    feature_timeout_ms: float = Field(default=50.0, gt=0)
     code: str = Field(default="", description="digest of everything that only a restart can change")
     baked: BakedVersion | None = None
 
-    def fallback(self, settings: Settings) -> Pointer | None:
+    @field_validator("route")
+    @classmethod
+    def _free(cls, route: str) -> str:
+        if route in OWN_PATHS:
+            raise ValueError(f"{route} is the service's own path: choose another one")
+        return route
+
+    @property
+    def tag(self) -> str:
+        """The bento this code runs from, as `<name>:<digest>`; outside of one the code's digest."""
+        described = BAKED.parent.parent / "bento.yaml"
+        if not described.is_file():
+            return self.code or "source"
+        said = yaml.safe_load(described.read_text())
+        return f"{said['name']}:{said['version']}"
+
+    def built_in(self, settings: Settings) -> Pointer | None:
         """A pointer to the built-in version, if there is one."""
         if self.baked is None:
             return None

@@ -7,9 +7,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.registry.pointer import make_pointer, pointer_path, read_pointer, verify_pointer, write_pointer
+from ml_assets.registry.pointer import (
+    Pointer,
+    change_pointer,
+    current_pointer,
+    make_pointer,
+    pointer_path,
+    require_pointer,
+    sha256_folder,
+    verify_pointer,
+    write_pointer,
+)
 from ml_assets.registry.versions import load_version
+from ml_assets.retrieval.index import RetrievalIndex
 from ml_assets.settings import Settings
+from serving import fallback
 from serving.build import BentoRef
 from serving.process import start, wait_ready
 
@@ -31,11 +43,12 @@ def deploy(
     Deploying what is deployed already changes nothing, except that a server that ended is started again.
 
     Raises:
-        CorruptedVersion, PointerError: when the version or the index is not what was published.
+        CorruptedVersionError, PointerError: when the version or the index is not what was published.
         ServerError: when the server cannot start, or does not take the version up.
     """
     verified = load_version(version)
     path = pointer_path(settings, spec.name)
+    current = current_pointer(path)
     wanted = make_pointer(
         model_name=spec.name,
         model_version=verified.version,
@@ -45,11 +58,48 @@ def deploy(
         as_of=as_of,
         deployed_at=datetime.now(UTC),
     )
-    verify_pointer(wanted)
-    current = read_pointer(path)
-    if current is None or current.model_copy(update={"deployed_at": wanted.deployed_at}) != wanted:
+    if current is None or not _same(current, wanted):
+        verify_pointer(wanted)
         write_pointer(path, wanted)
-        current = wanted
+        return _serve(settings, bento, wanted)
+    return _serve(settings, bento, current, moved=False)
+
+
+def refresh(settings: Settings, spec: ModelSpec, bento: BentoRef, *, index: Path, as_of: datetime) -> Deployed:
+    """Serve the version that serves from a newer index and online store; a release goes on beside it.
+
+    Raises:
+        PointerError: when nothing was deployed yet, or the files are not what was published.
+        ServerError: as `deploy`.
+    """
+    path = pointer_path(settings, spec.name)
+    data = {
+        "index_path": index.resolve(),
+        "index_sha256": sha256_folder(index),
+        "online_store": settings.online_store.resolve(),
+        "as_of": as_of,
+    }
+
+    def newer(served: Pointer) -> Pointer:
+        wanted = served.model_copy(update={**data, "deployed_at": datetime.now(UTC)})
+        verify_pointer(wanted)
+        return wanted
+
+    current = require_pointer(path)
+    if _same(current, current.model_copy(update=data)):
+        return _serve(settings, bento, current, moved=False)
+    return _serve(settings, bento, change_pointer(path, newer, "refreshed"))
+
+
+def _same(current: Pointer, wanted: Pointer) -> bool:
+    return current.model_copy(update={"deployed_at": wanted.deployed_at}) == wanted
+
+
+def _serve(settings: Settings, bento: BentoRef, pointer: Pointer, moved: bool = True) -> Deployed:
+    """Keep what is popular, for when no model can answer, and wait until a server serves what the pointer names."""
+    popular = fallback.popular_path(settings, bento.model_name)
+    if moved or not popular.exists():
+        fallback.save(fallback.from_index(RetrievalIndex.load(pointer.index_path)), popular)
     handle = start(settings, bento)
-    wait_ready(handle.url, verified.version, deployed_at=current.deployed_at)
-    return Deployed(handle.url, verified.version, handle.started)
+    wait_ready(handle.url, pointer.model_version, deployed_at=pointer.deployed_at)
+    return Deployed(handle.url, pointer.model_version, handle.started)

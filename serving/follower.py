@@ -1,8 +1,8 @@
-"""Following the pointer: a new champion is taken up without dropping a request.
+"""Following the pointer and the release: a new champion is taken up without dropping a request.
 
-Handlers read `Follower.loaded` once per request; the follower's thread replaces it, by one assignment, only
-by a model that was verified by hash, fits its features and has scored a probe. Whatever is wrong with a new
-version, the old one keeps serving.
+Handlers read `Follower.serving` once per request; the follower's thread replaces it, by one assignment, only
+by models that were verified by hash, fit their features and have scored a probe. Whatever is wrong with a new
+version, the old one keeps serving; whatever is wrong with a challenger or its release, the champion does.
 """
 
 from __future__ import annotations
@@ -10,55 +10,97 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from feature_repo.description import OnlineStoreError
 from ml_assets.registry.pointer import Pointer, PointerError, require_pointer
+from ml_assets.registry.release import Release, read_release
 from ml_assets.registry.versions import CorruptedVersionError
 from ml_assets.retrieval.store import IndexFilesError
+from serving import fallback
 from serving.config import ServiceConfig
-from serving.loader import LoadedModel, LoadError, load, load_baked
+from serving.loader import LoadedModel, LoadError, last_good, load, load_baked, load_challenger
+from serving.router import POPULAR, Serving
 
 logger = logging.getLogger("serving.follower")
 
-EXPECTED = (PointerError, LoadError, CorruptedVersionError, IndexFilesError, OnlineStoreError)
+EXPECTED = (PointerError, LoadError, CorruptedVersionError, IndexFilesError, OnlineStoreError, FileNotFoundError)
 """What is wrong with files; anything else is logged with its traceback."""
+SHOWN = {"release_id", "model_version", "stage", "share"}
+"""What `/readyz` says about a release."""
+
+
+class Watched:
+    """A file to look at when it changed, or when what it said failed and a growing pause has passed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem: str | None = None
+        self._seen: tuple[int, ...] | None = ()  # unlike any state, so that the first look counts
+        self._failures, self.retry_at = 0, 0.0
+
+    def due(self) -> bool:
+        """Whether to look now."""
+        state = self._state()
+        if state != self._seen:
+            self._seen, self._failures = state, 0
+            return True
+        return bool(self._failures) and time.monotonic() >= self.retry_at
+
+    def failed(self, error: Exception) -> None:
+        """What it said could not be done: again later."""
+        self._failures += 1
+        self.retry_at = time.monotonic() + min(60.0, 2.0**self._failures)
+        self.problem = str(error)
+        logger.error("%s was not taken up: %s", self.path, error, exc_info=not isinstance(error, EXPECTED))
+
+    def done(self, problem: str | None = None) -> None:
+        """Nothing to try again, though something may be wrong."""
+        self._failures, self.problem = 0, problem
+
+    def _state(self) -> tuple[int, ...] | None:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
 
 
 class Follower:
-    """Follows a pointer file: polls it, loads what it names in a thread, and swaps by assigning `loaded`.
+    """Polls the pointer and the release, loads what they name in a thread, and swaps by assigning `serving`.
 
-    A pointer that could not be taken up is tried again with growing pauses, at once when the file changes.
+    What could not be taken up is tried again with growing pauses, at once when its file changes.
     """
 
     def __init__(
         self,
-        path: Path,
+        pointer: Path,
+        release: Path,
         config: ServiceConfig,
         *,
-        fallback: Pointer | None = None,
+        built_in: Pointer | None = None,
+        popular: Path | None = None,
         poll_seconds: float = 0.25,
         observe: Callable[[str], None] = lambda outcome: None,
     ) -> None:
-        self.loaded: LoadedModel | None = None
-        self.problem: str | None = None
-        self._path = path
+        self.serving = Serving()
+        self.pointer, self.release = Watched(pointer), Watched(release)
         self._config = config
-        self._fallback = fallback
+        self._built_in, self._popular = built_in, popular
         self._poll_seconds = poll_seconds
         self._observe = observe
-        self._seen: tuple[int, ...] | None = ()  # unlike any state, so that the first poll looks
-        self._retry_at, self._failures = 0.0, 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pointer-follower", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Load once, from the pointer or else from the fallback, and follow the pointer from now on."""
+        """Load once, from the pointer or else from what is older, and follow both files from now on."""
         self.poll()
-        if self.loaded is None and self._fallback is not None:
-            self._fall_back(self._fallback)
+        if self.serving.champion is None:
+            self.serving = self._with_release(self._older())
+            self._observe("fallback" if self.serving.champion or self.serving.popular else "rejected")
         self._thread.start()
 
     def stop(self) -> None:
@@ -66,66 +108,144 @@ class Follower:
         self._stopping.set()
         self._thread.join(5.0)
 
-    def poll(self) -> None:
-        """Look at the pointer once and take up what is new."""
-        state = self._state()
-        changed = state != self._seen
-        if not changed and not (self._failures and time.monotonic() >= self._retry_at):
-            return
-        self._seen = state
-        self._failures = 0 if changed else self._failures
+    def under_way(self) -> bool:
+        """Whether the file of a release is there, now."""
         try:
-            self._take_up(require_pointer(self._path))
-        except Exception as error:  # whatever is wrong with a new version, the old one keeps serving
-            self._failures += 1
-            self._retry_at = time.monotonic() + min(60.0, 2.0**self._failures)
-            self.problem = str(error)
-            self._observe("rejected")
-            expected = isinstance(error, EXPECTED)
-            logger.error("the pointer %s was not taken up: %s", self._path, error, exc_info=not expected)
-        else:
-            self.problem, self._failures = None, 0
-
-    def _fall_back(self, built_in: Pointer) -> None:
-        try:
-            self.loaded = load_baked(built_in, self._config.feature_service)
-            self._observe("fallback")
-            logger.warning("serving the built-in version %s", built_in.model_version)
-        except Exception as error:
-            self.problem = f"{self.problem}; the built-in version cannot serve either: {error}"
-            logger.exception("the built-in version cannot serve")
-
-    def _take_up(self, pointer: Pointer) -> None:
-        if pointer.model_name not in {None, self._config.model_name}:
-            raise PointerError(f"{self._path} is for {pointer.model_name}, this serves {self._config.model_name}")
-        current = self.loaded
-        if current is None or current.baked or pointer != current.pointer:
-            self.loaded = load(pointer, self._config.feature_service, current)
-            self._observe("loaded")
-            logger.info("serving version %s", pointer.model_version)
-
-    def _state(self) -> tuple[int, ...] | None:
-        try:
-            stat = self._path.stat()
+            return self.release.path.exists()
         except OSError:
-            return None
-        return (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            return False
+
+    def poll(self) -> None:
+        """Look at both files once and take up what is new, both in one step."""
+        before = self.serving
+        release_due, pointer_due = self.release.due(), self.pointer.due()
+        serving = self._with_pointer(before) if pointer_due else before
+        swapped = serving.champion is not before.champion
+        if release_due or swapped:
+            serving = self._with_release(serving, before.challenger)
+        if serving is not before:
+            self.serving = serving
+            self._observe("loaded" if swapped else "release")
+
+    def _with_pointer(self, serving: Serving) -> Serving:
+        """With the champion that the pointer names, or as it was."""
+        current = serving.champion
+        try:
+            pointer = require_pointer(self.pointer.path)
+            if pointer.model_name not in {None, self._config.model_name}:
+                raise PointerError(
+                    f"{self.pointer.path} is for {pointer.model_name}, this serves {self._config.model_name}"
+                )
+            if current is None or current.baked or pointer != current.pointer:
+                timeout = self._config.feature_timeout_ms
+                serving = _led_by(load(pointer, self._config.feature_service, current, feature_timeout_ms=timeout))
+                logger.info("serving version %s", pointer.model_version)
+        except Exception as error:  # whatever is wrong with a new version, the old one keeps serving
+            self.pointer.failed(error)
+            self._observe("rejected")
+        else:
+            self.pointer.done()
+        return serving
+
+    def _older(self) -> Serving:
+        """What else can serve when the pointer's version cannot: an earlier one, the built-in one, popularity."""
+        problems, found = [self.reason], Serving()
+        for what, attempt in self._attempts():
+            try:
+                found = attempt()
+            except Exception as error:  # the next may do
+                problems.append(f"{what} cannot serve either: {error}")
+                logger.error("%s cannot serve: %s", what, error, exc_info=not isinstance(error, EXPECTED))
+            else:
+                logger.warning("%s serves", what)
+                break
+        self.pointer.problem = "; ".join(problems)
+        return found
+
+    def _attempts(self) -> Iterator[tuple[str, Callable[[], Serving]]]:
+        built_in, popular, path = self._built_in, self._popular, self.pointer.path
+        service, timeout = self._config.feature_service, self._config.feature_timeout_ms
+        yield "what served before", lambda: _led_by(last_good(path, service, feature_timeout_ms=timeout))
+        if built_in:
+            yield "the built-in version", lambda: _led_by(load_baked(built_in, service, feature_timeout_ms=timeout))
+        if popular:
+            yield "popularity", lambda: Serving(popular=fallback.load(popular))
+
+    def _with_release(self, serving: Serving, challenger: LoadedModel | None = None) -> Serving:
+        """With the release under way, when there is one for this champion; `challenger`: the one loaded so far."""
+        path, champion = self.release.path, serving.champion
+        try:
+            release = read_release(path)
+            problem = _why_not(release, champion, self._config.model_name) if release else None
+        except (OSError, ValueError) as error:
+            release, problem = None, f"the release at {path} is not usable: {error}"
+        if problem:
+            logger.warning("the champion serves everybody: %s", problem)
+            self._observe("ignored")
+        if release is None or champion is None or problem:
+            self.release.done(problem)
+            return replace(serving, release=None, challenger=None) if serving.release else serving
+        return replace(serving, release=release, challenger=self._challenger(release, champion, challenger))
+
+    def _challenger(self, release: Release, champion: LoadedModel, loaded: LoadedModel | None) -> LoadedModel | None:
+        """The release's model on the champion's data, or None when it cannot serve; `loaded` when it is that."""
+        named = release.model_dump(include={"model_version", "model_path", "model_sha256"})
+        wanted = champion.pointer.model_copy(update=named)
+        # every champion has a reader of its own
+        if loaded is None or loaded.reader is not champion.reader or loaded.pointer != wanted:
+            try:
+                loaded = load_challenger(champion, release)
+            except Exception as error:  # the champion answers instead
+                self.release.failed(error)
+                self._observe("unusable")
+                return None
+            logger.info("release %s: %s beside %s", release.release_id, release.model_version, release.champion_version)
+        self.release.done()
+        return loaded
 
     def _run(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
-            self.poll()
+            try:
+                self.poll()
+            except Exception:  # an error of ours must not end the following
+                logger.exception("could not follow %s", self.pointer.path)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing serves."""
+        return self.pointer.problem or "still loading"
 
     def status(self) -> dict[str, Any]:
         """What `/readyz` says."""
-        loaded = self.loaded
-        if loaded is None:
-            return {"status": "not ready", "reason": self.problem or "still loading"}
+        serving = self.serving
+        release = serving.release
+        if serving.champion is None and serving.popular is None:
+            return {"status": "not ready", "reason": self.reason}
+        pointer = serving.champion.pointer if serving.champion else None
         return {
-            "status": "ready",
-            "model_name": loaded.pointer.model_name,
-            "model_version": loaded.pointer.model_version,
-            "as_of": loaded.pointer.as_of.isoformat(),
-            "deployed_at": loaded.pointer.deployed_at.isoformat(),
-            "built_in": loaded.baked,
-            "problem": self.problem,
+            "status": "ready" if pointer else "popularity only",
+            "model_name": self._config.model_name,
+            "model_version": pointer.model_version if pointer else POPULAR,
+            "as_of": pointer.as_of.isoformat() if pointer else None,
+            "deployed_at": pointer.deployed_at.isoformat() if pointer else None,
+            "built_in": serving.champion is not None and serving.champion.baked,
+            "problem": self.pointer.problem,
+            "release": release.model_dump(mode="json", include=SHOWN) if release else None,
+            "release_problem": self.release.problem,
         }
+
+
+def _led_by(champion: LoadedModel) -> Serving:
+    return Serving(champion, popular=fallback.from_index(champion.index))
+
+
+def _why_not(release: Release, champion: LoadedModel | None, model: str) -> str | None:
+    """Why a release does not apply, or None."""
+    if release.model_name != model:
+        return f"release {release.release_id} is for {release.model_name}, this serves {model}"
+    if champion is None:
+        return f"release {release.release_id} has no champion to stand beside"
+    serving = champion.pointer.model_version
+    if release.champion_version != serving:
+        return f"release {release.release_id} is against {release.champion_version}, but {serving} serves"
+    return None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from feature_repo.reader import OnlineReader
-from ml_assets.registry.pointer import Pointer, verify_pointer
+from ml_assets.registry.pointer import Pointer, served_before, verify_pointer
+from ml_assets.registry.release import Release
 from ml_assets.registry.versions import load_version
 from ml_assets.retrieval.index import RetrievalIndex
+from serving.breaker import Breaker
+from serving.features import GuardedReader, Reader, Store
 from serving.schemas import RecommendRequest
 from serving.scorer import FEATURES, score
 
@@ -24,37 +29,15 @@ logger = logging.getLogger("serving.loader")
 
 RETRIEVAL = "retrieval__"
 CUSTOMER = "customer__"
+TIMEOUT_MS = 50.0
+PROBE_SECONDS = 5.0
+"""How long the probe may wait for features: a cold disk is no reason to refuse a version."""
+
 Positions = NDArray[np.intp]
 
 
 class LoadError(RuntimeError):
     """A version is intact but cannot serve; the text says what does not fit."""
-
-
-class Reader(Protocol):
-    """Reads the features of one customer and many products, see `feature_repo.reader.OnlineReader`."""
-
-    @property
-    def feature_names(self) -> Sequence[str]:
-        """Names of the columns that `read` returns."""
-
-    def read(
-        self, customer_id: str, product_ids: Sequence[str], category_ids: Sequence[str], now: float
-    ) -> NDArray[np.float64]:
-        """Features [n, F], NaN where missing."""
-
-
-class NoReader:
-    """Stands in for an online store that is gone: every feature is missing."""
-
-    def __init__(self, feature_names: Sequence[str]) -> None:
-        self.feature_names = list(feature_names)
-
-    def read(
-        self, customer_id: str, product_ids: Sequence[str], category_ids: Sequence[str], now: float
-    ) -> NDArray[np.float64]:
-        """Refuse, so that the answer is marked as degraded."""
-        raise FileNotFoundError("there is no online store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,44 +64,135 @@ class LoadedModel:
     baked: bool = False
 
 
-def load(pointer: Pointer, feature_service: str, previous: LoadedModel | None = None) -> LoadedModel:
-    """Verify and load what a pointer names, and score one probe with it; an unchanged index is taken over.
+def load(
+    pointer: Pointer,
+    feature_service: str,
+    previous: LoadedModel | None = None,
+    *,
+    feature_timeout_ms: float = TIMEOUT_MS,
+) -> LoadedModel:
+    """Verify and load what a pointer names, and score one probe with it.
+
+    Of `previous`, an unchanged index is taken over, and the breaker of an unchanged online store. That such a
+    store cannot be read now is no reason against the version: what serves cannot read it either.
 
     Raises:
         PointerError, CorruptedVersionError: when a file is missing or not what was deployed.
+        OnlineStoreError: when the online store cannot be opened.
         LoadError: when the booster asks for features that nobody provides, or cannot score.
     """
     verify_pointer(pointer)
     same_index = previous is not None and previous.pointer.index_sha256 == pointer.index_sha256
     index = previous.index if previous and same_index else RetrievalIndex.load(pointer.index_path)
-    return _assemble(pointer, index, OnlineReader(pointer.online_store, service=feature_service))
+    store = _store(pointer, feature_service, feature_timeout_ms)
+    serving = previous.reader if previous else None
+    if isinstance(serving, GuardedReader) and serving.store.path == store.path:
+        return _guarded(pointer, index, replace(store, breaker=serving.store.breaker), serving.feature_names)
+    return _guarded(pointer, index, store)
 
 
-def load_baked(pointer: Pointer, feature_service: str) -> LoadedModel:
+def load_baked(pointer: Pointer, feature_service: str, *, feature_timeout_ms: float = TIMEOUT_MS) -> LoadedModel:
     """Load the version that was built into the bento; without an online store it serves from retrieval alone.
 
     Raises:
-        Exception: as `load`.
+        Exception: as `load`, but for the online store.
     """
-    reader: Reader | None = None
+    store = _store(pointer, feature_service, feature_timeout_ms)
+    needed = [name for name in load_version(pointer.model_path).features if not name.startswith(RETRIEVAL)]
+    index = RetrievalIndex.load(pointer.index_path)
+    return replace(_guarded(pointer, index, store, needed), baked=True)
+
+
+def load_challenger(champion: LoadedModel, release: Release) -> LoadedModel:
+    """Load a release's model on the champion's data: its index, its reader, its "now".
+
+    Raises:
+        FileNotFoundError, CorruptedVersionError: when the model is missing or damaged.
+        LoadError: when it is not the released one, asks for features that the champion's data do not have, or
+            cannot score.
+    """
+    named = release.model_dump(include={"model_version", "model_path", "model_sha256"})
+    pointer = champion.pointer.model_copy(update=named)
+    return _assemble(pointer, champion.index, champion.reader, degraded=True)
+
+
+def last_good(
+    path: Path, feature_service: str, *, tries: int = 5, feature_timeout_ms: float = TIMEOUT_MS
+) -> LoadedModel:
+    """Load the newest deployment before the one at the pointer's `path` that still can serve.
+
+    When there is no pointer, or none that reads, every deployment was before.
+
+    Args:
+        path: the pointer, its history beside it.
+        feature_service: whose features to read.
+        tries: different deployments to try at most.
+        feature_timeout_ms: as in `load`.
+
+    Raises:
+        LoadError: when none of them can serve; it says why each cannot.
+        BrokenJournalError: when the history was altered.
+    """
+    problems: list[str] = []
+    tried: set[tuple[str, str, Path]] = set()
+    for pointer in reversed(_deployed_before(path)):
+        served = (pointer.model_sha256, pointer.index_sha256, pointer.online_store)
+        if len(tried) == tries:
+            break
+        if served in tried:
+            continue
+        tried.add(served)
+        try:
+            return load(pointer, feature_service, feature_timeout_ms=feature_timeout_ms)
+        except Exception as error:  # the one before may do
+            problems.append(f"{pointer.model_version}: {error}")
+    raise LoadError(f"no deployment before the one at {path} can serve: {'; '.join(problems) or 'there is none'}")
+
+
+def _deployed_before(path: Path) -> list[Pointer]:
     try:
-        reader = OnlineReader(pointer.online_store, service=feature_service)
-    except Exception:
-        logger.exception("no features from %s: answers are degraded", pointer.online_store)
-    return _assemble(pointer, RetrievalIndex.load(pointer.index_path), reader, baked=True)
+        return served_before(path)
+    except ValidationError:
+        return served_before(path.with_name("none"))
 
 
-def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader | None, baked: bool = False) -> LoadedModel:
+def _store(pointer: Pointer, feature_service: str, timeout_ms: float) -> Store:
+    return Store(pointer.online_store.resolve(), feature_service, timeout_ms / 1e3)
+
+
+def _guarded(
+    pointer: Pointer, index: RetrievalIndex, store: Store, instead: Sequence[str] | None = None
+) -> LoadedModel:
+    """A model that waits long for its probe's features, off the event loop, and from then on the store's time.
+
+    With `instead`, it may do without: these are the features when the store cannot be opened.
+    """
+    try:
+        names = OnlineReader(store.path, store.service).feature_names
+    except Exception as error:
+        if instead is None:
+            raise
+        logger.error("no features from %s, answers are degraded: %s", store.path, error)
+        names = list(instead)
+    patient = GuardedReader(replace(store, timeout_seconds=PROBE_SECONDS, breaker=Breaker()), names)
+    try:
+        loaded = _assemble(pointer, index, patient, degraded=instead is not None)
+    finally:
+        patient.close()
+    return replace(loaded, reader=GuardedReader(store, names))
+
+
+def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader, degraded: bool = False) -> LoadedModel:
     version = load_version(pointer.model_path)
     if version.version != pointer.model_version:
         raise LoadError(f"{pointer.model_path} holds version {version.version}, not {pointer.model_version}")
+    if version.sha256 != pointer.model_sha256:
+        raise LoadError(f"{pointer.model_path} holds other bytes than were released: {version.sha256[:12]}…")
     booster = version.booster()
     if booster.num_feature() != len(version.features):
         raise LoadError(
             f"{version.path}: the booster has {booster.num_feature()} columns, model.json names {len(version.features)}"
         )
-    if reader is None:
-        reader = NoReader([name for name in version.features if not name.startswith(RETRIEVAL)])
     loaded = LoadedModel(
         pointer=pointer,
         booster=booster,
@@ -126,9 +200,8 @@ def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader | None, ba
         index=index,
         reader=reader,
         plan=_plan(version.features, index.source_names, reader.feature_names),
-        baked=baked,
     )
-    _probe(loaded)
+    _probe(loaded, degraded)
     return loaded
 
 
@@ -150,11 +223,14 @@ def _plan(features: tuple[str, ...], sources: Sequence[str], read: Sequence[str]
     return Plan(retrieval_from, retrieval_to, reader_from, reader_to, customer)
 
 
-def _probe(loaded: LoadedModel) -> None:
-    """Score once: what cannot serve must fail here, and what can is warm when it takes over."""
+def _probe(loaded: LoadedModel, degraded: bool) -> None:
+    """Score once: what cannot serve must fail here, and what can is warm when it takes over.
+
+    `degraded`: whether it may be without features.
+    """
     customer = next(iter(loaded.index.customers), "nobody")
     answer = score(loaded, RecommendRequest(customer=customer), k=1)
-    if FEATURES in answer.degraded and not isinstance(loaded.reader, NoReader):
+    if FEATURES in answer.degraded and not degraded:
         raise LoadError(f"the online store {loaded.pointer.online_store} cannot be read")
     if not np.isfinite(answer.scores).all():
         raise LoadError(f"version {loaded.pointer.model_version} gives scores that are no numbers")

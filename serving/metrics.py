@@ -5,8 +5,17 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from ml_assets.registry.release import Stage
+from serving.breaker import State
+from serving.features import GuardedReader, Reader
+from serving.router import Answered, Serving
+from serving.schemas import FeedbackRequest
+
 BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Seconds; fine around the 10 ms that the service aims at."""
+BREAKER = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+SWAPS = ("loaded", "rejected", "fallback")
+"""What became of a pointer; anything else became of a release."""
 
 
 class Metrics:
@@ -14,39 +23,86 @@ class Metrics:
 
     def __init__(self) -> None:
         own = self._own = CollectorRegistry()
-        self.requests = Counter("recommend_requests_total", "Answers by HTTP status", ["status"], registry=own)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=own)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=own, multiprocess_mode="mostrecent")
+
+        self.requests = counter("recommend_requests_total", "Answers by HTTP status", "status")
+        self.answers = counter("recommend_answers_total", "Answers by who made them", "arm", "version")
         self.seconds = Histogram("recommend_seconds", "Time to make a ranked answer", buckets=BUCKETS, registry=own)
-        self.ranked = Counter("recommend_ranked_products_total", "Products scored", registry=own)
-        self.unknown_customers = Counter(
-            "recommend_unknown_customers_total", "Answers to customers nobody knows", registry=own
+        self.ranked = counter("recommend_ranked_products_total", "Products scored")
+        self.unknown_customers = counter("recommend_unknown_customers_total", "Answers to customers nobody knows")
+        self.unknown_products = counter("recommend_unknown_products_total", "Products named that nobody knows")
+        self.degraded = counter("recommend_degraded_total", "Degraded answers", "part")
+        self.breaker = gauge("online_store_breaker", "Whether features are read: 0 yes, 1 one attempt, 2 no")
+        self.feedback = counter("feedback_requests_total", "Answers to feedback by HTTP status", "status")
+        self.feedback_events = counter("feedback_events_total", "What customers did with products", "event_type")
+        self.swaps = counter("model_swaps_total", "Versions taken up, refused, or replaced by older ones", "outcome")
+        self.serving = gauge("model_serving", "1 for the version that serves", "version")
+        self.as_of = gauge("model_as_of_seconds", "What counts as now, Unix time")
+        self.release_stage = gauge("release_stage", "1 for the stage of the release under way", "stage")
+        self.release_share = gauge("release_share", "Share of customers the challenger answers")
+        self.releases = counter("release_changes_total", "Releases taken up or ended, ignored, or unusable", "outcome")
+        self.challenger_failures = counter(
+            "challenger_failures_total", "Answers the challenger could not make", "version"
         )
-        self.unknown_products = Counter(
-            "recommend_unknown_products_total", "Products named that nobody knows", registry=own
-        )
-        self.degraded = Counter("recommend_degraded_total", "Degraded answers", ["part"], registry=own)
-        self.swaps = Counter(
-            "model_swaps_total",
-            "Versions taken up, refused, or replaced by the built-in",
-            ["outcome"],
-            registry=own,
-        )
-        self.serving = Gauge(
-            "model_serving",
-            "1 for the version that serves",
-            ["version"],
-            registry=own,
-            multiprocess_mode="mostrecent",
-        )
-        self.as_of = Gauge(
-            "model_as_of_seconds",
-            "What counts as now, Unix time",
-            registry=own,
-            multiprocess_mode="mostrecent",
-        )
-        self.logged = Counter("prediction_log_lines_total", "Answers logged", registry=own)
-        self.log_dropped = Counter("prediction_log_dropped_total", "Answers not logged", registry=own)
-        for outcome in ("loaded", "rejected", "fallback"):
+        self.shadow_dropped = counter("shadow_dropped_total", "Requests the challenger did not score unseen")
+        self.logged = counter("prediction_log_lines_total", "Lines logged")
+        self.log_dropped = counter("prediction_log_dropped_total", "Lines not logged")
+        for outcome in SWAPS:
             self.swaps.labels(outcome)
+        self._served: str | None = None
+        self._breaker = State.CLOSED
+
+    def answered(self, answered: Answered, seconds: float) -> None:
+        """Count an answer that took so long to make."""
+        answer = answered.answer
+        self.requests.labels("200").inc()
+        self.answers.labels(answered.arm.value, answered.model_version).inc()
+        self.seconds.observe(seconds)
+        self.ranked.inc(answer.ranked)
+        if not answer.customer_known:
+            self.unknown_customers.inc()
+        if answer.unknown_products:
+            self.unknown_products.inc(len(answer.unknown_products))
+        for part in answer.degraded:
+            self.degraded.labels(part).inc()
+        if answered.loaded:
+            self._note_breaker(answered.loaded.reader)
+
+    def _note_breaker(self, reader: Reader) -> None:
+        state = reader.store.breaker.state if isinstance(reader, GuardedReader) else State.OPEN
+        if state is not self._breaker:
+            self._breaker = state
+            self.breaker.set(BREAKER[state])
+
+    def fed_back(self, given: FeedbackRequest) -> None:
+        """Count feedback that was taken."""
+        self.feedback.labels("202").inc()
+        for event in given.events:
+            self.feedback_events.labels(event.event_type).inc()
+
+    def challenger_failed(self, version: str) -> None:
+        """Count an answer that a challenger could not make."""
+        self.challenger_failures.labels(version).inc()
+
+    def swapped(self, outcome: str, serving: Serving) -> None:
+        """Count what became of a pointer or a release, and show what serves now."""
+        (self.swaps if outcome in SWAPS else self.releases).labels(outcome).inc()
+        version = serving.champion.pointer.model_version if serving.champion else None
+        if self._served not in {None, version}:
+            self.serving.labels(self._served).set(0)
+        self._served = version
+        if serving.champion:
+            self.serving.labels(version).set(1)
+            self.as_of.set(serving.champion.pointer.now)
+        release = serving.release
+        for stage in Stage:
+            self.release_stage.labels(stage.value).set(float(release is not None and release.stage is stage))
+        self.release_share.set(release.share if release and serving.challenger else 0.0)
 
     def expose(self) -> bytes:
         """Prometheus text, of all workers together when they share a folder, else of this one."""

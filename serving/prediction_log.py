@@ -1,8 +1,9 @@
 """The prediction log: every answer with the features it was made from, written off the request's path.
 
-One JSON line per answer, in segments per worker process. A line reaches the operating system within a
-fraction of a second (a killed worker loses no more), and the disk when its segment is closed. The names of
-the features are kept once beside the segments, and lines refer to them by `features_id`.
+One JSON line per answer, outcome or refusal (`serving.lines`), in segments per worker process. A line reaches
+the operating system within a fraction of a second (a killed worker loses no more), and the disk when its
+segment is closed. The names of the features are kept once beside the segments, and lines refer to them by
+`features_id`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,8 +57,8 @@ def _keep_names(folder: Path, names: tuple[str, ...]) -> str:
 class PredictionLog:
     """A bounded queue and the thread that empties it into the segments of this process.
 
-    `put` never waits: when the queue is full, or the disk refuses, the record is dropped and `dropped` is
-    called with how many were; `written` is called with how many lines went out.
+    `put` never waits: when `capacity` records wait already, or the disk refuses, records are dropped and
+    `dropped` is called with how many were; `written` is called with how many lines went out.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class PredictionLog:
         dropped: Callable[[int], None] = lambda count: None,
         written: Callable[[int], None] = lambda count: None,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(capacity)
+        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._capacity = capacity
         self._rotation = rotation or Rotation()
         self._dropped, self._written = dropped, written
         self._names: dict[tuple[str, ...], str] = {}
@@ -81,17 +82,17 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
-    def put(self, record: dict[str, Any]) -> bool:
-        """Hand a record over without waiting; False when it was dropped because the queue is full.
+    def put(self, *records: dict[str, Any]) -> bool:
+        """Hand records over without waiting, all of them or none; False when they were dropped.
 
-        `feature_names`, a tuple, is kept apart; the rest becomes the line. Nobody may change the record any
-        more.
+        `feature_names`, a tuple or None, is kept apart; the rest becomes the line. Nobody may change the
+        records any more.
         """
-        try:
-            self._queue.put_nowait(record)
-        except queue.Full:
-            self._dropped(1)
+        if self._queue.qsize() + len(records) > self._capacity:  # two threads may pass at once: a bound all the same
+            self._dropped(len(records))
             return False
+        for record in records:
+            self._queue.put(record)
         return True
 
     def close(self, timeout: float = 10.0) -> None:
@@ -127,21 +128,23 @@ class PredictionLog:
             segment.write(b"\n".join(lines) + b"\n")
             segment.flush()
         except (OSError, TypeError, ValueError):
-            logger.exception("could not log %d answers to %s", len(batch), self.folder)
+            logger.exception("could not log %d lines to %s", len(batch), self.folder)
             self._dropped(len(batch))
             self._close_segment()
         else:
             self._written(len(batch))
 
     def _line(self, record: dict[str, Any]) -> bytes:
-        names = record["feature_names"]
-        if names not in self._names:
-            self._names[names] = _keep_names(self.folder, names)
-        line = {**record, "features_id": self._names[names]}
-        del line["feature_names"]
-        return orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY)
+        if "feature_names" in record:
+            names = record["feature_names"]
+            if names and names not in self._names:
+                self._names[names] = _keep_names(self.folder, names)
+            record = {**record, "features_id": self._names.get(names)}
+            del record["feature_names"]
+        return orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)
 
     def _open_segment(self) -> BinaryIO:
+        self.folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         self._segment = (self.folder / f"{stamp}-{os.getpid()}.jsonl").open("xb")
         self._opened = time.monotonic()
@@ -162,24 +165,3 @@ class PredictionLog:
                 os.fsync(segment.fileno())
         except OSError:
             logger.exception("could not close the segment %s", segment.name)
-
-
-def read_log(folder: Path) -> Iterator[dict[str, Any]]:
-    """Every logged answer, oldest segment first; a line that a crash tore off is skipped.
-
-    Yields:
-        The line's fields, with `feature_names` in place of `features_id`.
-    """
-    names: dict[str, list[str]] = {
-        path.stem.removeprefix("features-"): orjson.loads(path.read_bytes()) for path in folder.glob("features-*.json")
-    }
-    for path in sorted(folder.glob("*.jsonl")):
-        with path.open("rb") as segment:
-            for line in segment:
-                try:
-                    record = orjson.loads(line)
-                except orjson.JSONDecodeError:
-                    logger.warning("skipped an incomplete line in %s", path)
-                    continue
-                record["feature_names"] = names[record.pop("features_id")]
-                yield record

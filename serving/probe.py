@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import numpy as np
 
+from ml_assets.registry.release import Arm
+
 NOBODY = "nobody-has-this-customer-id"
 
 
@@ -43,7 +45,7 @@ def probe(url: str, route: str, version: str, customers: Sequence[str], *, k: in
     Args:
         url: address of the server.
         route: path of the endpoint.
-        version: the model version that must answer.
+        version: the model version that must answer those who are in no canary and no holdback.
         customers: known customers.
         k: products to ask for.
         repeat: rounds over all customers.
@@ -71,7 +73,9 @@ def _wrong(response: httpx.Response, customer: str, version: str, k: int) -> str
         return f"status {response.status_code}: {response.text[:200]}"
     said = response.json()
     products = said["products"]
-    if said["model_version"] != version:
+    if said["arm"] == Arm.FALLBACK:
+        return f"no model answered, degraded: {', '.join(said['degraded'])}"
+    if said["arm"] == Arm.CHAMPION and said["model_version"] != version:
         return f"answered by version {said['model_version']} instead of {version}"
     if not products or len(products) > k or len(set(products)) != len(products):
         return f"{len(products)} products, {len(set(products))} of them distinct, asked for {k}"

@@ -47,6 +47,7 @@ class ServerHandle(BaseModel):
     created: float
     tag: str
     code: str
+    replay: bool = False
     log: Path
     started: bool = False
 
@@ -60,7 +61,7 @@ class ServerHandle(BaseModel):
 
 
 def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerHandle:
-    """Serve a bento on `settings.host` and `settings.port`, detached; one of the same code is left running.
+    """Serve a bento on `settings.host` and `settings.port`, detached; one of the same code and settings is left alone.
 
     Returns once the server answers. Which version it serves is the pointer's business, see `wait_ready`.
 
@@ -71,7 +72,8 @@ def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerH
     with file_lock(home / ".server.lock"):
         running = status(settings, bento.model_name)
         url = f"http://{settings.host}:{settings.port}"
-        if running and running.url == url and running.code == bento.code and _asked(url):
+        wanted = (url, bento.code, settings.replay)
+        if running and (running.url, running.code, running.replay) == wanted and _asked(url):
             return running
         _stop(settings, bento.model_name)
         _require_port(settings)
@@ -148,6 +150,7 @@ def _launch(settings: Settings, bento: BentoRef, home: Path, url: str) -> Server
         *(sys.executable, "-m", "serving", "run", str(bento.path)),
         *("--home", str(settings.home), "--shop", settings.shop),
         *("--host", settings.host, "--port", str(settings.port), "--scratch", str(home / "run")),
+        *(["--replay"] if settings.replay else []),
     ]
     log = home / "server.log"
     with log.open("ab") as output:
@@ -166,6 +169,7 @@ def _launch(settings: Settings, bento: BentoRef, home: Path, url: str) -> Server
         created=psutil.Process(process.pid).create_time(),
         tag=bento.tag,
         code=bento.code,
+        replay=settings.replay,
         log=log,
         started=True,
     )

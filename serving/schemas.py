@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 MAX_BODY = 128 * 1024
 """Largest request body in bytes."""
 MAX_CANDIDATES = 500
 MAX_SESSION = 100
+MAX_EVENTS = 100
 MAX_ID = 64
 REPORTED = 10
 """Problems an answer lists at most: a hostile body must not buy a large reply."""
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+"""Times outside could not be turned into UTC, or into a nanosecond timestamp."""
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """An identifier as the shop writes it: no control characters, at most `MAX_ID` characters."""
+
+
+def _moment(said: object, info: ValidationInfo) -> datetime | None:
+    """A time as the caller says it, in UTC; only a replay may say one."""
+    if said is None:
+        return None
+    if not (info.context or {}).get("replay"):
+        raise PydanticCustomError(
+            "no_replay", "A live request is made when it arrives; start the server with ML_ASSETS_REPLAY=true"
+        )
+    try:
+        read = datetime.fromisoformat(said) if isinstance(said, str) else None
+    except ValueError:
+        read = None
+    if read is None or not FIRST_YEAR <= read.year < LAST_YEAR:
+        raise PydanticCustomError("no_time", "Input should be an ISO 8601 time, e.g. 2026-03-01T12:00:00Z")
+    return read.astimezone(UTC) if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+"""When something happened: UTC, said by a replay in ISO 8601 (no zone: UTC), else None: now."""
 
 
 class Strict(BaseModel):
@@ -42,6 +68,7 @@ class RecommendRequest(Strict):
     candidates: list[Id] | None = Field(
         default=None, min_length=1, max_length=MAX_CANDIDATES, description="rank only these"
     )
+    time: Moment = Field(default=None, description="when it was asked, in a replay; else now")
 
     @field_validator("k")
     @classmethod
@@ -50,6 +77,24 @@ class RecommendRequest(Strict):
         if k is not None and max_k is not None and k > max_k:
             raise PydanticCustomError("less_than_equal", "Input should be less than or equal to {le}", {"le": max_k})
         return k
+
+
+class FeedbackEvent(Strict):
+    """What a customer did with a product that was shown."""
+
+    product: Id
+    event_type: Literal["click", "cart", "purchase"]
+    time: Moment = Field(default=None, description="when it happened, in a replay; else now")
+
+
+class FeedbackRequest(Strict):
+    """The body of `POST /feedback`."""
+
+    prediction_id: str = Field(pattern=r"^[0-9a-f]{32}$", description="as the answer said it")
+    events: list[FeedbackEvent] = Field(min_length=1, max_length=MAX_EVENTS)
+
+
+Body = TypeVar("Body", bound=Strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +111,38 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
         return {"error": self.error, "fields": named} if named else {"error": self.error}
 
 
-def parse_request(body: bytes, max_k: int) -> RecommendRequest:
-    """Read and check a request.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, and what is to be done once it was sent."""
+
+    status: int
+    body: dict[str, Any]
+    afterwards: Callable[[], None] | None = None
+
+
+def parse_request(body: bytes, max_k: int, *, replay: bool = False) -> RecommendRequest:
+    """Read and check a request for recommendations; `replay` says whether it may carry a time.
 
     Raises:
         Refusal: 413 when the body is too large, 400 when it is no JSON, 422 naming each field that is wrong.
     """
+    return _parse(RecommendRequest, body, {"max_k": max_k, "replay": replay})
+
+
+def parse_feedback(body: bytes, *, replay: bool = False) -> FeedbackRequest:
+    """Read and check what customers did; `replay` says whether events may carry a time.
+
+    Raises:
+        Refusal: as `parse_request`.
+    """
+    return _parse(FeedbackRequest, body, {"replay": replay})
+
+
+def _parse(model: type[Body], body: bytes, context: dict[str, Any]) -> Body:
     if len(body) > MAX_BODY:
         raise Refusal(413, f"the body is larger than {MAX_BODY} bytes")
     try:
-        return RecommendRequest.model_validate_json(body, context={"max_k": max_k})
+        return model.model_validate_json(body, context=context)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
     if problems[0]["type"] == "json_invalid":

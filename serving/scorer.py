@@ -6,8 +6,6 @@ booster's own column order and in the training set's float32.
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from feature_repo.description import OnlineStoreError
 from ml_assets.retrieval.candidates import Candidates
 from ml_assets.retrieval.query import SessionEvent
+from serving.exploration import choose
 from serving.schemas import RecommendRequest
 
 if TYPE_CHECKING:
@@ -27,23 +26,23 @@ FEATURES = "features"
 CANDIDATES = "candidates"
 """Degraded: nothing to rank."""
 
-UNREADABLE = (OnlineStoreError, sqlite3.Error, OSError)
-"""What an online store that cannot be read raises."""
-
 Floats = NDArray[np.float32]
-logger = logging.getLogger("serving.scorer")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A ranked list and what it was made from.
 
-    `features` is [shown, F] float32 as the booster saw it, columns as in `LoadedModel.features`; `ranked`
-    counts the products that were scored.
+    `scores` is [shown] float32; `features` [shown, F] float32 as the booster saw it, columns as in
+    `LoadedModel.features`; `propensities` as in `exploration.choose`; `ranked` counts the products that were
+    scored. `sources` names for each product the retrieval sources that have evidence for it (a score), be it
+    that they nominated it or that another did.
     """
 
     products: list[str]
+    categories: list[str]
     scores: Floats
+    propensities: list[float]
     features: Floats
     sources: list[list[str]]
     ranked: int
@@ -52,27 +51,39 @@ class Answer:
     degraded: list[str]
 
 
-def score(loaded: LoadedModel, request: RecommendRequest, k: int) -> Answer:
-    """Rank products for a request.
+def score(
+    loaded: LoadedModel,
+    request: RecommendRequest,
+    k: int,
+    *,
+    explore: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> Answer:
+    """Rank products for a request, and show with probability `explore` another one on the last position.
 
-    Unknown products of the session and of `candidates` are left out and listed; an unknown customer is ranked
-    from the session and from what is popular. An unreadable online store degrades the answer instead of
-    failing it.
+    `candidates` of the request are ranked as they are, sold out or not, with the retrieval scores of exactly
+    these. Unknown products of the session and of `candidates` are left out and listed; an unknown customer is
+    ranked from the session and from what is popular. An unreadable online store degrades the answer instead
+    of failing it.
     """
+    index = loaded.index
     session = [SessionEvent(event.product, event.event_type) for event in request.session]
-    pool = loaded.index.for_request(request.customer, session, request.candidates)
+    pool = index.for_request(request.customer, session, products=request.candidates)
     degraded = [] if len(pool.product) else [CANDIDATES]
     matrix, known = _matrix(loaded, request.customer, pool, degraded)
     scores = _predict(loaded, matrix)
-    best = np.lexsort((pool.product, -scores))[:k]
-    nominated = ~np.isnan(pool.scores[best])
+    shown, propensities = choose(np.lexsort((pool.product, -scores)), k, explore, rng)
+    positions = pool.product[shown].tolist()
+    evidence = ~np.isnan(pool.scores[shown])
     return Answer(
-        products=[loaded.index.products[position] for position in pool.product[best].tolist()],
-        scores=scores[best],
-        features=matrix[best],
-        sources=[[pool.source_names[column] for column in np.flatnonzero(row)] for row in nominated],
+        products=[index.products[position] for position in positions],
+        categories=[index.categories[position] for position in positions],
+        scores=scores[shown],
+        propensities=propensities,
+        features=matrix[shown],
+        sources=[[pool.source_names[column] for column in np.flatnonzero(row)] for row in evidence],
         ranked=len(pool.product),
-        customer_known=known or request.customer in loaded.index.customer_positions,
+        customer_known=known or request.customer in index.customer_positions,
         unknown_products=list(pool.unknown_products),
         degraded=degraded,
     )
@@ -90,8 +101,7 @@ def _matrix(loaded: LoadedModel, customer: str, pool: Candidates, degraded: list
     categories = [index.categories[position] for position in positions]
     try:
         values = loaded.reader.read(customer, products, categories, loaded.pointer.now)
-    except UNREADABLE:
-        logger.exception("answered customer %s without features", customer)
+    except OnlineStoreError:
         degraded.append(FEATURES)
         return matrix, False
     matrix[:, plan.reader_to] = values[:, plan.reader_from]

@@ -13,7 +13,8 @@ import bentoml
 
 from ml_assets.settings import load_settings
 from serving.config import load_config
-from serving.runtime import FrontDoor, Runtime
+from serving.front_door import FrontDoor
+from serving.runtime import Runtime
 
 RUNTIME = Runtime(load_config(), load_settings())
 """This worker's state; it loads nothing until the worker starts."""
@@ -28,7 +29,7 @@ RUNTIME = Runtime(load_config(), load_settings())
     tracing={"excluded_urls": ".*"},
 )
 class Recommender:
-    """Ranks products for a customer: `POST /recommend`, `GET /readyz`, `/livez`, `/metrics`."""
+    """Ranks products for a customer: `POST /recommend`, `/feedback`, `GET /readyz`, `/livez`, `/metrics`."""
 
     def __init__(self) -> None:
         RUNTIME.start()

@@ -81,9 +81,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
-    """Open the file read-only; it must exist."""
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=60.0)
+def open_reader(path: Path, patience: float = 60.0) -> sqlite3.Connection:
+    """Open the file read-only; it must exist. A statement waits `patience` seconds at most for a lock."""
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=patience)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""The calendar every daily partition of a shop shares."""
+"""The calendar every partition of a shop shares: its days, and their hours."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
@@ -11,8 +11,18 @@ from ml_assets.settings import Settings
 
 def shop_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Daily partitions from the shop's first day to its last one (or to yesterday, when it is still trading)."""
+    start, end = _calendar(settings)
+    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=None if end is None else end.isoformat())
+
+
+def shop_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
+    """Hours since the shop's first day, without an end: the service may be asked long after the last raw file."""
+    return dg.HourlyPartitionsDefinition(start_date=datetime.combine(_calendar(settings)[0], datetime.min.time()))
+
+
+def _calendar(settings: Settings) -> tuple[date, date | None]:
+    """First day, and the day after the last one."""
     from ml_assets.ingestion.spec import load_source
 
     calendar = load_source(settings.shop_file).calendar
-    end = None if calendar.end is None else (calendar.end + timedelta(days=1)).isoformat()
-    return dg.DailyPartitionsDefinition(start_date=calendar.start.isoformat(), end_date=end)
+    return calendar.start, None if calendar.end is None else calendar.end + timedelta(days=1)

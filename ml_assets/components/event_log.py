@@ -23,11 +23,22 @@ class BatchedSqliteEventLog(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events of one run: all or none in the run's own file, then all or none in the index."""
-        mirrored = [event for event in events if event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS]
-        if len(mirrored) != len(events) or len({event.run_id for event in events}) != 1:
+        """Store events of one run: those of assets in two transactions, the rest (checks, mostly) one by one."""
+        if len({event.run_id for event in events}) != 1:
             super().store_event_batch(events)
             return
+        of_assets: list[EventLogEntry] = []
+        others: list[EventLogEntry] = []
+        for event in events:
+            mirrored = event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS
+            (of_assets if mirrored else others).append(event)
+        if of_assets:
+            self._store_asset_events(of_assets)
+        for event in others:
+            self.store_event(event)
+
+    def _store_asset_events(self, events: Sequence[EventLogEntry]) -> None:
+        """All or none in the run's own file, then all or none in the index."""
         inserts = [self.prepare_insert_event(event) for event in events]
         with self.run_connection(events[0].run_id) as connection:
             for insert in inserts:

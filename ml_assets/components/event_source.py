@@ -34,7 +34,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         checks: list[dg.AssetChecksDefinition] = []
         for table in source.tables.values():
             built.append(self._table(source, table))
-            checks.extend(self._checks(table))
+            checks.extend([*self._checks(table), self._usual(source, table)])
         return dg.Definitions(assets=built, asset_checks=checks)
 
     def _key(self, name: str) -> dg.AssetKey:
@@ -131,6 +131,19 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             )
 
         return [quarantine_within_limit, nothing_lost]
+
+    def _usual(self, source: SourceSpec, table: TableSpec) -> dg.AssetChecksDefinition:
+        @dg.asset_check(
+            name="usual_traffic", asset=self._key(table.name), partitions_def=shop_days(load_settings())
+        )  # fmt: skip
+        def usual_traffic(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+            """The newest day looks like the days before it: volume, mix, empty values. Broken tracking is not drift."""
+            from ml_assets.ingestion.traffic import traffic
+
+            report = traffic(load_settings(), source, table.name, days_of(context)[1])
+            return dg.AssetCheckResult(passed=report.ok, description=report.text)
+
+        return usual_traffic
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[date, date]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from ml_assets.components.pictures import picture
 from ml_assets.learning.spec import ModelSpec
@@ -12,6 +13,19 @@ from ml_assets.settings import load_settings
 
 HISTORY = ("int_sessions", "stg_products", "mart_products", "mart_daily_counts")
 """What retrieval reads: every interaction, and which products can be sold."""
+
+
+class Fresh(dg.Config):
+    """How a training set is cut."""
+
+    fresh: bool = Field(default=False, description="cut as close to now as the labels allow: `retraining.split`")
+
+
+class Cause(dg.Config):
+    """Why a model is trained again; the sensors and schedules fill it in."""
+
+    cause: str = Field(default="", description="empty: a person asked, so nothing is held back")
+    cause_id: str = Field(default="", description="names the cause in the retraining journal")
 
 
 def model_asset(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -32,21 +46,22 @@ def told(context: dg.AssetExecutionContext) -> Callable[[str, int, int], None]:
 
 
 def training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    """Training set, tuning, candidate, evaluation and champion of one model, with their checks."""
-    return [*_data_assets(spec), *_fit_assets(spec), *_gate_assets(spec)]
+    """Training set, refit, tuning, candidate, evaluation and champion of one model, with their checks."""
+    return [*_data_assets(spec), _refit(spec), *_fit_assets(spec), *_gate_assets(spec)]
 
 
 def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     @model_asset(
         spec, deps=[spec.spine, *HISTORY, ["feast", "definitions"]], kinds={"duckdb", "feast"}, pool="warehouse"
     )
-    def training_set(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def training_set(context: dg.AssetExecutionContext, config: Fresh) -> dg.MaterializeResult[Any]:
         """Candidates and features as of each decision time, with labels, split by one global time cut."""
         from feature_repo.store import open_store
         from ml_assets.learning.dataset import build_training_set
 
         settings = load_settings()
-        dataset = build_training_set(spec, settings, open_store(settings), progress=told(context))
+        split = spec.retraining.split if config.fresh else None
+        dataset = build_training_set(spec, settings, open_store(settings), split=split, progress=told(context))
         counts = {part.value: count.model_dump() for part, count in dataset.manifest.counts.items()}
         return dg.MaterializeResult(
             value={"path": str(dataset.path)},
@@ -73,9 +88,31 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     return [training_set, truth_within_reach]
 
 
+def _refit(spec: ModelSpec) -> dg.AssetsDefinition:
+    @model_asset(spec, kinds={"lightgbm"}, output_required=False)
+    def refit(
+        context: dg.AssetExecutionContext, config: Cause, training_set: dict[str, Any]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        """Whether training again would help: the champion's own parameters refitted, before tuning is paid for."""
+        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.registry.promote import champion
+        from ml_assets.retraining.attempt import attempt
+
+        settings, dataset = load_settings(), DatasetRef(Path(training_set["path"]))
+        tried = attempt(spec, settings, dataset, champion(settings, spec), cause=config.cause, cause_id=config.cause_id)
+        context.log.info(tried.reason)
+        if tried.go_on:  # otherwise nothing downstream runs, and the journal says why
+            said = {"reason": tried.reason}
+            yield dg.MaterializeResult(value=said, metadata={**said, **tried.figures})
+
+    return refit
+
+
 def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     @model_asset(spec, kinds={"optuna", "lightgbm"})
-    def tuning(context: dg.AssetExecutionContext, training_set: dict[str, Any]) -> dg.MaterializeResult[Any]:
+    def tuning(
+        context: dg.AssetExecutionContext, training_set: dict[str, Any], refit: dict[str, Any]
+    ) -> dg.MaterializeResult[Any]:
         """The best hyperparameters of a pruned, resumable search on the validation decisions."""
         from ml_assets.learning.training_set import DatasetRef
         from ml_assets.learning.tune import tune

@@ -54,26 +54,26 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
     def deployment(
         service: dict[str, Any], champion: dict[str, Any], retrieval_index: dict[str, Any]
     ) -> dg.MaterializeResult[Any]:
-        """The model server, answering with the champion: started if need be, otherwise it follows the pointer."""
+        """The model server: with the first champion at once, with a later one through shadow and canary."""
         from serving.build import BentoRef
-        from serving.deploy import deploy
+        from serving.rollout import roll_out
 
         bento = BentoRef(**{**service, "path": Path(service["path"])})
-        as_of = datetime.fromisoformat(retrieval_index["as_of"])
-        deployed = deploy(
+        rolled = roll_out(
             load_settings(),
             spec,
             bento,
-            as_of=as_of,
+            as_of=datetime.fromisoformat(retrieval_index["as_of"]),
             version=Path(champion["path"]),
             index=Path(retrieval_index["path"]),
         )
         return dg.MaterializeResult(
-            value={"url": deployed.url, "version": deployed.version},
+            value={"url": rolled.url, "version": rolled.version},
             metadata={
-                "endpoint": dg.MetadataValue.url(f"{deployed.url}{spec.serving.route}"),
-                "version": deployed.version,
-                "restarted": deployed.restarted,
+                "endpoint": dg.MetadataValue.url(f"{rolled.url}{spec.serving.route}"),
+                "version": rolled.version,
+                "release": rolled.text,
+                "restarted": rolled.restarted,
             },
         )
 

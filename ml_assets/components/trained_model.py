@@ -6,12 +6,17 @@ import dagster as dg
 from pydantic import BaseModel
 
 from ml_assets.components.model_assets import training_assets
+from ml_assets.components.monitoring_assets import monitoring_assets
+from ml_assets.components.release_assets import release_assets
 from ml_assets.components.serving_assets import serving_assets
 from ml_assets.learning.spec import ModelSpec
 
 
 class TrainedModel(dg.Component):
-    """A model as a YAML file: training set, tuning, candidate, evaluation, champion, service, deployment, batch.
+    """A model as a YAML file, from its training set to its service and what watches it there.
+
+    Training set, refit, tuning, candidate, evaluation, champion; retrieval index, service, deployment, release, batch
+    predictions; prediction log, predictions, drift, quality, skew, service level.
 
     The attributes are those of `ml_assets.learning.spec.ModelSpec`: an unknown key or a value out of range stops the
     code location from loading, with file, line and key.
@@ -33,7 +38,8 @@ class TrainedModel(dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets and checks of this model."""
-        built = [*training_assets(self.spec), *serving_assets(self.spec)]
+        spec = self.spec
+        built = [*training_assets(spec), *serving_assets(spec), *release_assets(spec), *monitoring_assets(spec)]
         checks = [each for each in built if isinstance(each, dg.AssetChecksDefinition)]
         assets = [each for each in built if not isinstance(each, dg.AssetChecksDefinition)]
         return dg.Definitions(assets=assets, asset_checks=checks)

@@ -48,8 +48,16 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
             variables = f"{{start_date: '{days.start}', end_date: '{days.end}'}}"
             invocation = dbt.cli(["build", "--vars", variables], context=context, target_path=target)
             yield from invocation.stream().fetch_row_counts()
+            let_go(invocation)
 
         return dg.Definitions(assets=[warehouse], resources={"dbt": DbtCliResource(project_dir=project)})
+
+
+def let_go(invocation: Any) -> None:
+    """Close the connection that counting rows opened: the next writer may live in this very process."""
+    if invocation.adapter is not None:
+        invocation.adapter.connections.cleanup_all()
+        invocation.adapter.connections.close_all_connections()
 
 
 def manifest_is_current(project_dir: Path, manifest: Path) -> bool:

@@ -1,25 +1,91 @@
-"""The two halves of the graph as jobs: what a day of data does, and what a model does."""
+"""The parts of the graph as jobs: a day of data, a model's life, its release, and the way back."""
+
+from functools import cache
+from typing import TypeAlias
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ml_assets.components.days import shop_days
+from ml_assets.components.days import shop_days, shop_hours
+from ml_assets.components.monitoring_assets import monitoring_group
 from ml_assets.defs.resources import HEAVY, LIGHT, forked
-from ml_assets.settings import load_settings
+from ml_assets.learning.spec import model_specs
+from ml_assets.settings import Settings, load_settings
+
+Job: TypeAlias = UnresolvedAssetJobDefinition
 
 DATA_GROUPS = ("raw", "staging", "intermediate", "features", "marts")
+FEATURE_STORE = "feature_store"
+REFRESHED = ("retrieval_index", "service", "deployment")
+"""Assets of a model that every new day of data renews; the model itself stays."""
+
+
+class RollBack(dg.Config):
+    """What the job `rollback` needs to know."""
+
+    model: str
+    reason: str = "by hand"
+
+
+@dg.op
+def roll_back_model(context: dg.OpExecutionContext, config: RollBack) -> None:
+    """End the release under way, or put the previous version back; by files only, within seconds."""
+    from ml_assets.learning.spec import model_spec
+    from ml_assets.release import roll_back
+
+    pointer = roll_back(load_settings(), model_spec(config.model), config.reason)
+    context.log.info(f"{config.model}: version {pointer.model_version} serves now")
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def rollback() -> None:
+    """Take back what was released last: one click, no registry, no network."""
+    roll_back_model()
+
+
+def of_models(*names: str) -> dg.AssetSelection:
+    """These assets of every model."""
+    return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs() for name in names))
 
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """`ingest`: raw days to features; `train`: features to a deployed model and its batch predictions."""
+    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect` and `rollback`."""
+    return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback])
+
+
+@cache
+def asset_jobs(settings: Settings) -> dict[str, Job]:
+    """The jobs that materialize parts of the graph, by name; sensors and schedules name them as their targets."""
+    days, hours = shop_days(settings), shop_hours(settings)
     data = dg.AssetSelection.groups(*DATA_GROUPS)
-    days = shop_days(load_settings())
+    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs()))
+    logs, releases = of_models("prediction_log"), of_models("release")
+    watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs())) - logs
     ingest = dg.define_asset_job(
         "ingest", data, partitions_def=days, executor_def=forked(LIGHT),
         description="Land, check and publish days of raw data, and bring every dbt model up to them.",
     )  # fmt: skip
     train = dg.define_asset_job(
-        "train", dg.AssetSelection.all() - data, partitions_def=days, executor_def=forked(HEAVY),
+        "train", dg.AssetSelection.groups(FEATURE_STORE) | (models - releases), partitions_def=days,
+        executor_def=forked(HEAVY),
         description="Materialize the online store, train, evaluate, gate, deploy, and score all active customers.",
     )  # fmt: skip
-    return dg.Definitions(jobs=[ingest, train])
+    daily = dg.define_asset_job(
+        "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | of_models(*REFRESHED) | watched,
+        partitions_def=days, executor_def=forked(HEAVY),
+        description="A new day: ingest it, renew features, index and deployment, and watch the models on it.",
+    )  # fmt: skip
+    retrain = dg.define_asset_job(
+        "retrain", models - releases - of_models("batch_predictions"), executor_def=forked(HEAVY),
+        description="Train again: the cheap refit first, then tuning, gate, and a release if the gate lets it through.",
+    )  # fmt: skip
+    release = dg.define_asset_job(
+        "release", releases, executor_def=dg.in_process_executor,
+        description="Judge the release under way on its own traffic and take the step that follows.",
+    )  # fmt: skip
+    collect = dg.define_asset_job(
+        "collect", logs, partitions_def=hours, executor_def=dg.in_process_executor,
+        description="Turn what the services logged into hourly tables.",
+    )  # fmt: skip
+    return {job.name: job for job in (ingest, train, daily, retrain, release, collect)}

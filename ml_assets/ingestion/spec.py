@@ -79,6 +79,18 @@ class OutlierSpec(Strict):
     max_ratio: float = Field(gt=1, description="|ln(value / reference)| > ln(max_ratio) is an outlier")
 
 
+class TrafficSpec(Strict):
+    """When a day looks broken rather than different; the statistics are in `ml_assets.ingestion.traffic`."""
+
+    enabled: bool = Field(default=True, description="false: the table's days are not judged")
+    volume: float | None = Field(default=2.0, gt=1, description="factor of rows that matters; none: not judged")
+    shift: float = Field(default=0.05, gt=0, lt=1, description="a share that moved by less is no finding")
+    factor: float = Field(default=2.5, gt=1, description="nor is one whose odds moved by less than this factor")
+    confidence: float = Field(default=0.999, gt=0.5, lt=1, description="how sure a finding must be")
+    min_history: int = Field(default=7, ge=3, description="days before that it takes to judge a day")
+    min_rows: int = Field(default=200, ge=1, description="smaller days are not judged")
+
+
 class TableSpec(Strict):
     """One table of the lake: where its raw files are, and the contract its rows meet or are set aside by."""
 
@@ -106,6 +118,7 @@ class TableSpec(Strict):
     )
     max_quarantine_share: float = Field(ge=0, le=1, description="more than this fails the blocking check")
     quarantine_min_rows: int = Field(default=200, ge=1, description="smaller days are judged only in the run's sum")
+    traffic: TrafficSpec = Field(default_factory=TrafficSpec, description="does a day look like the days before it")
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -129,8 +142,11 @@ class TableSpec(Strict):
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of the contract: the same rows under another contract are not the same table."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hex SHA-256 of the contract: the same rows under another contract are not the same table.
+
+        How days are compared with each other decides about no row.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude={"traffic"}).encode()).hexdigest()
 
 
 class SourceSpec(Strict):

@@ -89,7 +89,7 @@ def predict_day(
         KeyError: when the features now defined lack one the version needs.
     """
     ref, as_of = load_version(version), midnight(day + timedelta(days=1))
-    out = settings.model_home(spec.name) / "predictions" / f"event_day={day.isoformat()}" / "part.parquet"
+    out = settings.model_home(spec.name) / "batch_predictions" / f"event_day={day.isoformat()}" / "part.parquet"
     with connect(settings) as warehouse:
         since = as_of.date() - timedelta(days=ACTIVE_DAYS)
         found = warehouse.execute(_ACTIVE, {"until": as_of.date(), "since": since}).fetchall()

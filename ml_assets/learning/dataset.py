@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml_assets.files import publish_folder
+from ml_assets.files import publish_folder, sha256_file
 from ml_assets.learning import fingerprint
 from ml_assets.learning.decisions import (
     CATEGORY,
@@ -29,7 +29,7 @@ from ml_assets.learning.decisions import (
 )
 from ml_assets.learning.metrics import LIST_LENGTH
 from ml_assets.learning.sampling import keep_negatives
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.spec import ModelSpec, SplitSpec
 from ml_assets.learning.split import Part, Split, split_decisions
 from ml_assets.learning.training_set import (
     BASELINES,
@@ -94,7 +94,14 @@ class _Build:
 
 
 def build_training_set(
-    spec: ModelSpec, settings: Settings, store: FeatureStore, progress: Progress | None = None
+    spec: ModelSpec,
+    settings: Settings,
+    store: FeatureStore,
+    progress: Progress | None = None,
+    *,
+    split: SplitSpec | None = None,
+    newest: date | None = None,
+    into: Path | None = None,
 ) -> DatasetRef:
     """Build the model's training set, or find it: it is addressed by its spec, data and code.
 
@@ -107,32 +114,39 @@ def build_training_set(
         settings: the deployment; its warehouse is read, never written.
         store: the feature store with the model's feature service applied.
         progress: called with (message, decisions done, decisions in all).
+        split: another cut than the spec's own; it counts for the address like the spec's.
+        newest: no decision after this one is looked at; default all whose labels are complete.
+        into: folder that takes its folder; default the model's training sets.
 
     Raises:
         ValueError: when there are too few decisions to split.
         WarehouseError: when the warehouse cannot be read.
     """
+    spec = spec if split is None else spec.model_copy(update={"split": split})
     with connect(settings) as warehouse:
-        split = _split(warehouse, spec)
-        newest = max(day for _, day in split.items())
-        data = fingerprint.data_versions(warehouse, spec, newest + timedelta(days=spec.horizon_days))
+        cut = split_now(warehouse, spec, newest)
+        last = max(day for _, day in cut.items())
+        data = fingerprint.data_versions(warehouse, spec, last + timedelta(days=spec.horizon_days))
         code = fingerprint.code_version()
         address = fingerprint.training_set_address(spec, data, code)
-        folder = settings.model_home(spec.name) / "training_sets" / address
+        folder = (into or settings.model_home(spec.name) / "training_sets") / address
         if (folder / MANIFEST).exists():
             return DatasetRef(folder)
     with publish_folder(folder) as aside:
-        tally = _write_decisions(spec, settings, split, aside, progress)
+        tally = _write_decisions(spec, settings, cut, aside, progress)
         _check_parts(spec, tally)
         features = _join_features(spec, store, aside)
         manifest = Manifest(
             fingerprint=address,
             model=spec.name,
             features=features,
-            split={part: getattr(split, part.value) for part in Part},
+            split={part: getattr(cut, part.value) for part in Part},
             counts={part: tally[part].counts() for part in Part},
             data=data,
             code=code,
+            spec=fingerprint.described(spec),
+            sources=fingerprint.sources(),
+            files={file.name: sha256_file(file) for file in sorted(aside.iterdir())},
         )
         (aside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     return DatasetRef(folder)
@@ -147,12 +161,23 @@ def _check_parts(spec: ModelSpec, tally: dict[Part, _Tally]) -> None:
         )
 
 
-def _split(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec) -> Split:
-    decisions = warehouse.execute(f"select distinct decision_day from {spec.spine}").fetchall()
+def split_now(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, newest: date | None = None) -> Split:
+    """The cut that a training set built now would have, up to the decision `newest`.
+
+    Raises:
+        ValueError: when there are too few decisions, or no events at all.
+    """
+    decisions = [day for day in decisions_of(warehouse, spec) if newest is None or day <= newest]
     first = warehouse.execute("select min(event_day) from mart_daily_counts where events > 0").fetchone()
     if first is None or first[0] is None:
         raise ValueError("the warehouse holds no events yet: ingest some days first")
-    return split_decisions([day for (day,) in decisions], spec.split, first[0], spec.horizon_days)
+    return split_decisions(decisions, spec.split, first[0], spec.horizon_days)
+
+
+def decisions_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec) -> list[date]:
+    """Every decision whose labels are complete, oldest first."""
+    found = warehouse.execute(f"select distinct decision_day from {spec.spine} order by decision_day").fetchall()
+    return [day for (day,) in found]
 
 
 def _write_decisions(

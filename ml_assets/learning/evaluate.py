@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ml_assets.files import replace_file, write_text_atomically
 from ml_assets.learning import metrics
 from ml_assets.learning.bootstrap import paired_intervals
 from ml_assets.learning.compare import decide
+from ml_assets.learning.contenders import Contender, Judged, judge, ranked
 from ml_assets.learning.evaluation import (
     CANDIDATE,
     CHAMPION,
@@ -27,7 +26,8 @@ from ml_assets.learning.evaluation import (
     read_result,
 )
 from ml_assets.learning.fingerprint import EVALUATION_CODE, code_version
-from ml_assets.learning.metrics import FloatArray, IntArray
+from ml_assets.learning.metrics import FloatArray
+from ml_assets.learning.provenance import Provenance
 from ml_assets.learning.report import render
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
@@ -64,7 +64,7 @@ def evaluate(
         dataset: the training set; test and holdout are its own.
         version: the candidate.
         champion: the champion, scored on the same rows; without one the best baseline is the reference.
-        evidently: also draw Evidently's report (12 s of imports).
+        evidently: also draw Evidently's report (most of an evaluation's time, for people only).
 
     Raises:
         ValueError: when the gate's metric is unknown.
@@ -81,8 +81,8 @@ def evaluate(
     parts, tables = {}, []
     for part in EVALUATED:
         if dataset.manifest.split[part]:
-            parts[part.value], ranked = _part(spec, settings, dataset, part, boosters)
-            tables.append(ranked)
+            parts[part.value], lists = _part(spec, settings, dataset, part, boosters)
+            tables.append(lists)
     result = EvaluationResult(
         model=spec.name,
         version=version.version,
@@ -98,15 +98,6 @@ def evaluate(
     )
     _publish(spec, settings, dataset, version, result, lists=pa.concat_tables(tables), evidently=evidently)
     return result
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """A contender on one part: its lists, what they hit, and its metrics per group."""
-
-    lists: IntArray
-    hit: IntArray
-    values: dict[str, FloatArray]
 
 
 def _inputs(
@@ -133,50 +124,17 @@ def _part(
     if missing:
         raise KeyError(f"{dataset.path}: no features {missing}, which version {versions[CANDIDATE].version} needs")
     frame = load_frame(dataset, part, wanted, spec)
-    ranked = {name: _ranked(spec, settings, frame, ref, columns=wanted, name=name) for name, ref in versions.items()}
+    scores = {name: Contender.of(ref).scores(frame.rows.x, wanted, settings.threads) for name, ref in versions.items()}
+    lists = {name: ranked(spec, frame, score, name) for name, score in scores.items()}
     baselines = pq.read_table(dataset.path / BASELINES)
     for name in sorted(pc.unique(baselines["contender"]).to_pylist()):
-        ranked[name] = baselines.filter(pc.equal(baselines["contender"], name))
-    contenders = {name: _judge(frame, frame.lists(table, metrics.LIST_LENGTH)) for name, table in ranked.items()}
-    own = pa.concat_tables([ranked[name] for name in versions])
+        lists[name] = baselines.filter(pc.equal(baselines["contender"], name))
+    contenders = {name: judge(frame, table) for name, table in lists.items()}
+    own = pa.concat_tables([lists[name] for name in versions])
     return _summary(spec, frame, contenders), own
 
 
-def _judge(frame: Frame, lists: IntArray) -> _Judged:
-    values = metrics.group_metrics(lists, frame.truth, frame.group_share(lists))
-    return _Judged(lists, metrics.match(lists, frame.truth), values)
-
-
-def _ranked(
-    spec: ModelSpec, settings: Settings, frame: Frame, ref: VersionRef, *, columns: list[str], name: str
-) -> pa.Table:
-    """The ranked list table of a booster: its best candidates of each group, ties to the earlier row."""
-    score = _scores(ref, frame.rows.x, columns, settings.threads)
-    row, rank = metrics.top_k(score, frame.row_group, metrics.LIST_LENGTH)
-    group = frame.row_group[row]
-    return pa.table(
-        {
-            "contender": np.full(len(row), name),
-            "split": np.full(len(row), frame.part.value),
-            spec.entity: frame.customers.take(pa.array(frame.customer[group])),
-            spec.time: frame.decisions.take(pa.array(frame.decision[group])),
-            spec.item: frame.items.take(pa.array(frame.row_item[row])),
-            "rank": rank.astype(np.int32),
-            "score": score[row],
-        }
-    )
-
-
-def _scores(ref: VersionRef, x: NDArray[np.float32], columns: list[str], threads: int) -> FloatArray:
-    """Scores of all rows; a feature that the training set no longer has is missing (NaN)."""
-    if list(ref.features) != columns:
-        at = {name: position for position, name in enumerate(columns)}
-        gone = np.full((len(x), 1), np.nan, dtype=np.float32)
-        x = np.concatenate([x, gone], axis=1)[:, [at.get(name, len(columns)) for name in ref.features]]
-    return np.asarray(ref.booster().predict(x, num_threads=threads), dtype=np.float64)
-
-
-def _summary(spec: ModelSpec, frame: Frame, contenders: dict[str, _Judged]) -> PartResult:
+def _summary(spec: ModelSpec, frame: Frame, contenders: dict[str, Judged]) -> PartResult:
     own = contenders[CANDIDATE]
     others = {name: judged for name, judged in contenders.items() if name != CANDIDATE}
     kept = {
@@ -227,7 +185,7 @@ def _gains(spec: ModelSpec, frame: Frame, differences: dict[str, FloatArray]) ->
     return {name: Gain(**vars(interval)) for name, interval in found.items()}
 
 
-def _values(judged: _Judged, frame: Frame) -> dict[str, float | None]:
+def _values(judged: Judged, frame: Frame) -> dict[str, float | None]:
     means = {name: _mean(values) for name, values in judged.values.items()}
     return {**means, "coverage_10": metrics.coverage(judged.lists, frame.catalogue)}
 
@@ -255,8 +213,19 @@ def _reference(test: PartResult, metric: str) -> str:
 
 
 def _notes(dataset: DatasetRef, rival: VersionRef | None) -> tuple[str, ...]:
-    gone = sorted(set(rival.features) - set(dataset.manifest.features)) if rival else []
-    return (f"the champion was scored without features that no longer exist: {', '.join(gone)}",) if gone else ()
+    if rival is None:
+        return ()
+    gone = sorted(set(rival.features) - set(dataset.manifest.features))
+    split = Provenance.of(rival).split
+    known = {day for part in (Part.TRAIN, Part.VALIDATION) for day in split.get(part, ())}
+    seen = sorted(known & set(dataset.manifest.split[Part.TEST]))
+    notes = []
+    if gone:
+        notes.append(f"the champion was scored without features that no longer exist: {', '.join(gone)}")
+    if seen:
+        days = ", ".join(map(str, seen))
+        notes.append(f"the champion was trained on test decisions, which flatters it: {days}; train on the fresh cut")
+    return tuple(notes)
 
 
 def _publish(

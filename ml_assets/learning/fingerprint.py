@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,23 @@ import duckdb
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.settings import PROJECT
 
-_CODE = (
+DATA_CODE = (
     "dbt_project/models/**/*.sql",
     "dbt_project/macros/**/*.sql",
     "feature_repo/**/*.py",
     "ml_assets/retrieval/*.py",
     *(f"ml_assets/learning/{name}.py" for name in ("baselines", "dataset", "decisions", "sampling", "split")),
 )
+"""The sources that decide what a training set holds: SQL, features, retrieval, sampling."""
 
-TRAINING_CODE = tuple(f"ml_assets/learning/{name}.py" for name in ("ranker", "sampling", "train", "training_set"))
+TRAINING_CODE = tuple(
+    f"ml_assets/learning/{name}.py" for name in ("metrics", "ranker", "sampling", "train", "training_set")
+)
 """The sources that decide what a training set is made into."""
 
 EVALUATION_CODE = (
-    *(f"ml_assets/learning/{name}.py" for name in ("bootstrap", "charts", "compare", "evaluate", "evaluation")),
-    *(f"ml_assets/learning/{name}.py" for name in ("evidently_report", "metrics", "report")),
+    *(f"ml_assets/learning/{name}.py" for name in ("bootstrap", "charts", "compare", "contenders", "evaluate")),
+    *(f"ml_assets/learning/{name}.py" for name in ("evaluation", "evidently_report", "metrics", "report")),
     "ml_assets/learning/templates/*",
 )
 """The sources that decide how a version is judged and shown."""
@@ -44,37 +47,54 @@ _NEWEST = "select max(event_day) from mart_daily_counts where event_day < $until
 def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: date) -> dict[str, str]:
     """Versions of the data before `until`: content hashes of events, catalogue and spine, the last day.
 
+    Of the spine only decisions whose label is complete by then: the same ones, however far the warehouse has gone on.
+
     Raises:
         duckdb.Error: when the warehouse has not been built.
     """
+    decided = until - timedelta(days=spec.horizon_days - 1)
     tables = {
-        "events": ("stg_events", "event_day"),
-        "catalogue": ("stg_products", "event_day"),
-        "spine": (spec.spine, "decision_day"),
+        "events": ("stg_events", "event_day", until),
+        "catalogue": ("stg_products", "event_day", until),
+        "spine": (spec.spine, "decision_day", decided),
     }
     found = {
-        name: _short(repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": until}).fetchall()))
-        for name, (table, day) in tables.items()
+        name: _short(repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": before}).fetchall()))
+        for name, (table, day, before) in tables.items()
     }
     newest = warehouse.execute(_NEWEST, {"until": until}).fetchone()
     return {**found, "last_event_day": str(newest[0]) if newest else "none"}
 
 
-def code_version(patterns: Iterable[str] = _CODE, root: Path = PROJECT) -> str:
-    """Hash of sources; by default those that decide what a training set holds: SQL, features, retrieval, sampling."""
+def code_version(patterns: Iterable[str] = DATA_CODE, root: Path = PROJECT) -> str:
+    """Hash of the sources that match; by default those that decide what a training set holds."""
+    return _short(json.dumps([[name, file.read_text()] for name, file in _files(patterns, root)]))
+
+
+def sources(patterns: Iterable[str] = DATA_CODE, root: Path = PROJECT) -> dict[str, str]:
+    """Each matching source (relative path) with a short hash of its text: tells later which of them changed."""
+    return {name: _short(file.read_text())[:8] for name, file in _files(patterns, root)}
+
+
+def _files(patterns: Iterable[str], root: Path) -> list[tuple[str, Path]]:
     files = sorted({file for pattern in patterns for file in root.glob(pattern)})
-    return _short(json.dumps([[str(file.relative_to(root)), file.read_text()] for file in files]))
+    return [(str(file.relative_to(root)), file) for file in files]
+
+
+def described(spec: ModelSpec) -> dict[str, Any]:
+    """What of the spec a training set depends on, as JSON values."""
+    parts = (
+        *("name", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
+        *("horizon_days", "slices", "retrieval", "split"),
+    )
+    said = spec.model_dump(mode="json", include=set(parts))
+    training = {"negatives": spec.training.negatives, "seed": spec.training.seed}
+    return {**{name: said[name] for name in parts}, "training": training}
 
 
 def training_set_address(spec: ModelSpec, data: dict[str, str], code: str) -> str:
     """First 16 hex of the SHA-256 over the spec's part, the data's versions and the code's."""
-    parts: Iterable[str] = (
-        *("name", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
-        *("horizon_days", "slices", "retrieval", "split"),
-    )
-    described: dict[str, Any] = {name: spec.model_dump(mode="json")[name] for name in parts}
-    described["training"] = {"negatives": spec.training.negatives, "seed": spec.training.seed}
-    return _short(json.dumps([described, data, code], sort_keys=True))
+    return _short(json.dumps([described(spec), data, code], sort_keys=True))
 
 
 def _short(text: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ml_assets.retrieval.spec import RetrievalSpec
+from ml_assets.settings import PROJECT
 
 
 class Strict(BaseModel):
@@ -87,6 +88,97 @@ class ServingSpec(Strict):
     max_k: int = Field(default=100, ge=1, le=1000, description="largest k a request may ask for")
     workers: int = Field(default=1, ge=1, description="server processes")
     p99_ms: float = Field(default=100.0, gt=0, description="latency the service promises")
+    max_error_share: float = Field(default=0.001, ge=0, lt=1, description="share of answers that may be errors (5xx)")
+    max_degraded_share: float = Field(default=0.01, ge=0, lt=1, description="share of answers that may be degraded")
+    exploration: float = Field(
+        default=0.0, ge=0, le=0.5, description="share of answers whose last position is drawn from the other candidates"
+    )
+    holdback: float = Field(
+        default=0.0, ge=0, le=0.5, description="share of customers (sticky) who get popularity: the online baseline"
+    )
+    feature_timeout_ms: float = Field(
+        default=100.0, gt=0, description="reading features may take this long; slower counts as a failure of the store"
+    )
+
+
+class DriftSpec(Strict):
+    """When features or scores count as drifted; the statistics are in `ml_assets.monitoring.drift`."""
+
+    reference_days: int = Field(default=28, ge=1, description="days of traffic compared with, at most")
+    min_reference_days: int = Field(default=3, ge=1, description="with fewer days of traffic nothing is judged yet")
+    windows: int = Field(default=3, ge=1, description="newest days looked at together")
+    needed: int = Field(default=2, ge=1, description="of these, days that must drift before it counts as persistent")
+    false_discovery_rate: float = Field(default=0.01, gt=0, lt=1, description="Benjamini-Hochberg across features")
+    excess_psi: float = Field(default=0.1, ge=0, description="excess PSI below which a change is too small to matter")
+    weight: float = Field(
+        default=0.1, ge=0, le=1, description="share of the model's attribution that must drift for an alarm"
+    )
+    min_rows: int = Field(default=200, ge=1, description="days with fewer shown products are not judged")
+
+
+class QualitySpec(Strict):
+    """What the delayed labels must say."""
+
+    outcomes: Literal["events", "feedback"] = Field(
+        default="events",
+        description="feedback: what the shop posts to /feedback; events: what the customer did to a shown product "
+        "soon after, by the raw events",
+    )
+    attribution_minutes: int = Field(default=60, ge=1, description="events: how soon after the answer")
+    delay_days: int = Field(default=3, ge=0, description="days until a day's outcomes count as complete")
+    loss: float = Field(default=0.2, gt=0, lt=1, description="relative loss of the click rate that matters")
+    confidence: float = Field(default=0.999, gt=0.5, lt=1, description="level at which a loss must be certain")
+
+
+class MonitoringSpec(Strict):
+    """How the deployed model is watched."""
+
+    drift: DriftSpec = Field(default_factory=DriftSpec)
+    quality: QualitySpec = Field(default_factory=QualitySpec)
+    skew_rows: int = Field(default=5000, ge=1, description="logged rows recomputed offline per day at most")
+    max_skew_share: float = Field(default=0.001, ge=0, lt=1, description="share of values that may differ")
+    sample_rows: int = Field(default=2000, ge=100, description="rows an Evidently report is drawn on")
+
+
+class RetrainingSpec(Strict):
+    """When the model is trained again, and what that may cost. Days are days of data."""
+
+    enabled: bool = Field(default=True, description="false: nothing retrains by itself")
+    max_age_days: int = Field(
+        default=75, ge=1, description="days since the champion's newest training label; test and holdout weeks count"
+    )
+    cooldown_days: int = Field(default=1, ge=0, description="days between two attempts for the same cause")
+    daily_budget: int = Field(default=2, ge=1, description="attempts a day at most, whatever the causes")
+    min_gain: float = Field(
+        default=0.0, ge=0, description="what the cheap refit must gain in the gate's metric before tuning is paid for"
+    )
+    refit_rounds: int = Field(default=80, ge=1, description="boosting rounds of the cheap refit")
+    split: SplitSpec = Field(
+        default_factory=lambda: SplitSpec(train=8, validation=1, test=1, holdout=0),
+        description="cut used when a drift or a loss is the cause: as close to now as the labels allow",
+    )
+
+
+class ReleaseSpec(Strict):
+    """How a new champion goes out."""
+
+    enabled: bool = Field(default=True, description="false: a new champion serves everybody at once")
+    shadow_answers: int = Field(
+        default=200, ge=0, description="answers it must also score unseen; 0 starts with the canary"
+    )
+    steps: tuple[float, ...] = Field(default=(0.05, 0.2, 0.5), description="shares of customers, one after the other")
+    step_customers: int = Field(default=300, ge=1, description="canary customers a step must have before the next")
+    customers: int = Field(default=1900, ge=1, description="planned size: canary customers judged before promotion")
+    margin: float = Field(default=0.1, gt=0, lt=1, description="relative loss of the click rate that is tolerable")
+    harm: float = Field(default=0.005, gt=0, lt=0.5, description="chance of rolling back a harmless model")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the non-inferiority test")
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
+        if not steps or list(steps) != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] <= 1:
+            raise ValueError("must be ascending shares in (0, 1], e.g. [0.05, 0.2, 0.5]")
+        return steps
 
 
 class ModelSpec(Strict):
@@ -112,6 +204,9 @@ class ModelSpec(Strict):
     training: TrainingSpec = Field(default_factory=TrainingSpec)
     gate: GateSpec = Field(default_factory=GateSpec)
     serving: ServingSpec = Field(default_factory=ServingSpec)
+    monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
+    retraining: RetrainingSpec = Field(default_factory=RetrainingSpec)
+    release: ReleaseSpec = Field(default_factory=ReleaseSpec)
 
     @model_validator(mode="after")
     def _k_within_bounds(self) -> ModelSpec:
@@ -129,3 +224,23 @@ def load_model_spec(path: Path) -> ModelSpec:
     """
     document = yaml.safe_load(path.read_text())
     return ModelSpec.model_validate(document["attributes"])
+
+
+MODELS = PROJECT / "ml_assets" / "defs" / "models"
+
+
+def model_specs() -> tuple[ModelSpec, ...]:
+    """The models of this deployment, by name."""
+    return tuple(load_model_spec(path) for path in sorted(MODELS.glob("*/defs.yaml")))
+
+
+def model_spec(name: str) -> ModelSpec:
+    """The model of that name.
+
+    Raises:
+        KeyError: when there is none; it names those there are.
+    """
+    known = {spec.name: spec for spec in model_specs()}
+    if name not in known:
+        raise KeyError(f"no model {name!r}; there are: {', '.join(known)}")
+    return known[name]

@@ -14,6 +14,7 @@ import numpy as np
 
 from ml_assets.learning import explain, ranker
 from ml_assets.learning.fingerprint import TRAINING_CODE, code_version
+from ml_assets.learning.provenance import Provenance
 from ml_assets.learning.sampling import keep_negatives
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
@@ -82,27 +83,26 @@ def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mappi
     tags = {"kind": "training", "training_set": dataset.fingerprint, RECIPE: _recipe(spec, dataset, params)}
     where = experiment(client, settings, spec.name)
     with run(client, where, f"train {spec.name}", tags) as run_id:
-        frame = load_frame(dataset, Part.VALIDATION, features, spec)
-        booster, rounds, ndcg = _fit(spec, dataset, params, frame)
-        metrics = {"validation_ndcg_10": ndcg, "rounds": rounds}
+        fitted = fit(spec, dataset, params)
+        metrics = {"validation_ndcg_10": fitted.validation_ndcg, "rounds": fitted.rounds}
         version = publish_version(
             settings,
             spec.name,
-            booster.model_to_string(),
+            fitted.booster.model_to_string(),
             run_id,
             features=features,
             params=params,
             training_set=dataset.fingerprint,
             metrics=metrics,
-            created_from=_created_from(spec, dataset),
+            created_from=Provenance.now(spec, dataset).model_dump(mode="json"),
         )
         plots = _plots(spec, settings, version.version)
-        explain.explain(booster, frame.rows.x, features, plots, spec.training.seed)
+        explain.explain(fitted.booster, fitted.validation.rows.x, features, plots, spec.training.seed)
         log(client, run_id, {**params, **dataset.described()}, metrics, {"version": version.version})
         _log_files(client, run_id, version, dataset, plots)
         if version.run_id != run_id:
             log(client, run_id, tags={"reproduces_run": version.run_id})
-        return Trained(version, run_id, rounds, ndcg, plots)
+        return Trained(version, run_id, fitted.rounds, fitted.validation_ndcg, plots)
 
 
 def _recipe(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> str:
@@ -115,10 +115,26 @@ def _plots(spec: ModelSpec, settings: Settings, version: str) -> Path:
     return settings.model_home(spec.name) / "plots" / version
 
 
-def _fit(
-    spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any], frame: Frame
-) -> tuple[lightgbm.Booster, int, float]:
+@dataclass(frozen=True)
+class Fitted:
+    """A booster that was trained and not published; `validation` is what chose its rounds."""
+
+    booster: lightgbm.Booster
+    rounds: int
+    validation_ndcg: float
+    validation: Frame
+
+
+def fit(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> Fitted:
+    """Train with exactly these LightGBM parameters: early stopping, then the refit; publishes and logs nothing.
+
+    Args:
+        spec: the model; `training` says rounds, early stopping, negatives and seed.
+        dataset: the training set.
+        params: as of `ranker.parameters`, or as a version recorded them.
+    """
     features = dataset.manifest.features
+    frame = load_frame(dataset, Part.VALIDATION, features, spec)
     rows = load_rows(dataset, Part.TRAIN, features, spec)
     metric = ranker.ValidationNdcg(frame, spec.truth_grade)
     fitted = ranker.binned(rows, features, params)
@@ -128,11 +144,11 @@ def _fit(
     rounds = first.best_iteration or spec.training.rounds
     ndcg = float(first.best_score["validation"][metric.name])
     del fitted, validation, first
-    both = _joined(rows, frame.rows, spec)
-    return ranker.fit(params, ranker.binned(both, features, params), rounds), rounds, ndcg
+    both = ranker.binned(joined(rows, frame.rows, spec), features, params)
+    return Fitted(ranker.fit(params, both, rounds), rounds, ndcg, frame)
 
 
-def _joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
+def joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
     """Train rows and validation rows, the latter with as few negatives as the former."""
     training = spec.training
     thin = validation.take(keep_negatives(validation.label, validation.group, training.negatives, training.seed))
@@ -141,17 +157,6 @@ def _joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
         np.concatenate([rows.label, thin.label]),
         np.concatenate([rows.sizes, thin.sizes]),
     )
-
-
-def _created_from(spec: ModelSpec, dataset: DatasetRef) -> dict[str, Any]:
-    return {
-        "training_set": dataset.fingerprint,
-        "data": dict(dataset.manifest.data),
-        "code": dataset.manifest.code,
-        "feature_service": spec.feature_service,
-        "retrieval": spec.retrieval.model_dump(),
-        "split": {part.value: [day.isoformat() for day in days] for part, days in dataset.manifest.split.items()},
-    }
 
 
 def _log_files(client: MlflowClient, run_id: str, version: VersionRef, dataset: DatasetRef, plots: Path) -> None:

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from ml_assets.files import sha256_file
 from ml_assets.learning.metrics import FloatArray, IntArray, Truth
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
@@ -63,6 +64,9 @@ class Manifest(BaseModel):
     counts: dict[Part, PartCounts]
     data: dict[str, Any]
     code: str
+    spec: dict[str, Any] = Field(default_factory=dict, description="what of the model's spec it depends on")
+    sources: dict[str, str] = Field(default_factory=dict, description="the code's files with a short hash of each")
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each of its own files")
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,19 @@ class DatasetRef:
         """Content address: spec, data and code."""
         return self.path.name
 
+    def altered(self) -> list[str]:
+        """Its files that are missing or are not what was published; none when it is whole."""
+        known = self.manifest.files
+        return [name for name, sha256 in known.items() if not _is(self.path / name, sha256)]
+
     def described(self) -> dict[str, str]:
         """The training set and the versions of its data, flat, for a run's parameters."""
         data = {f"data.{name}": str(value) for name, value in self.manifest.data.items()}
         return {"training_set": self.fingerprint, "code": self.manifest.code, **data}
+
+
+def _is(file: Path, sha256: str) -> bool:
+    return file.is_file() and sha256_file(file) == sha256
 
 
 @dataclass(frozen=True)

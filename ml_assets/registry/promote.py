@@ -1,4 +1,4 @@
-"""Promotion: one at a time, through MLflow's alias, with a journal of what became champion, when and why.
+"""Promotion and back: one at a time, through MLflow's alias, with a journal of who became champion, when and why.
 
 MLflow's alias is an upsert without compare-and-set. The file lock makes the look at the champion and the swap
 one step, and a decision taken against a champion that is no longer one is refused.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ml_assets.learning.compare import GateDecision
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers when there is no such model, or no such alias."""
 
 
 class StaleDecisionError(RuntimeError):
@@ -41,13 +43,19 @@ def champion(settings: Settings, spec: ModelSpec) -> VersionRef | None:
 
 
 def champion_version(client: MlflowClient, name: str) -> str | None:
-    """The version id behind the champion alias."""
+    """The version id behind the champion alias; None when nothing is registered or has the alias.
+
+    Raises:
+        mlflow.exceptions.MlflowException: when the registry does not answer: that does not say that there is none.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         return str(client.get_model_version_by_alias(name, CHAMPION).tags["version"])
-    except MlflowException:  # no such registered model, or no such alias
-        return None
+    except MlflowException as error:
+        if error.error_code in UNKNOWN:
+            return None
+        raise
 
 
 def promotion_journal(settings: Settings, name: str) -> Path:
@@ -99,6 +107,44 @@ def apply_decision(
         return journal.append(path, {"event": "promoted", **entry}, at)
 
 
+def demote(
+    settings: Settings, spec: ModelSpec, version: str, *, to_version: str, reason: str, at: datetime | None = None
+) -> dict[str, Any] | None:
+    """Take the champion alias from a version that did not do, back to the one that serves; return the entry.
+
+    Args:
+        settings: the deployment.
+        spec: the model.
+        version: who is not to be champion; when it is not (any more), nothing changes and None is returned.
+        to_version: who serves.
+        reason: for the journal.
+        at: when, for the journal; default now.
+
+    Raises:
+        CorruptedVersionError, FileNotFoundError: when `to_version` is not intact.
+        mlflow.exceptions.MlflowException: when the registry does not answer.
+    """
+    path = promotion_journal(settings, spec.name)
+    client = open_mlflow(settings)
+    with file_lock(path.with_name("promotion.lock")):
+        current = champion_version(client, spec.name)
+        _settle(path, current)
+        if current != version:
+            return None
+        ref = load_version(versions_home(settings, spec.name) / to_version)
+        registered = register(client, spec.name, ref)
+        entry = {
+            "model": spec.name,
+            "version": version,
+            "champion": to_version,
+            "registered_version": registered,
+            "reason": reason,
+        }
+        journal.append(path, {"event": "demoting", **entry}, at)
+        client.set_registered_model_alias(spec.name, CHAMPION, registered)
+        return journal.append(path, {"event": "demoted", **entry}, at)
+
+
 def register(client: MlflowClient, name: str, ref: VersionRef) -> str:
     """MLflow's number of the version, registered (pointing to the run's model text) when it is not yet."""
     from mlflow.exceptions import MlflowException
@@ -142,10 +188,11 @@ def _entry_of(path: Path, version: str) -> dict[str, Any]:
 
 
 def _settle(path: Path, current: str | None) -> None:
-    """Finish the account of a promotion whose process died between the alias and the journal."""
+    """Finish the account of a change whose process died between the alias and the journal."""
     entries = journal.read(path)
-    if not entries or entries[-1]["event"] != "promoting":
+    if not entries or entries[-1]["event"] not in {"promoting", "demoting"}:
         return
     opened = {key: value for key, value in entries[-1].items() if key not in {"n", "at", "previous", "event"}}
-    done = current == opened["version"]
-    journal.append(path, {"event": "promoted" if done else "abandoned", **opened, "recovered": True})
+    event, wanted = ("promoted", "version") if entries[-1]["event"] == "promoting" else ("demoted", "champion")
+    done = current == opened[wanted]
+    journal.append(path, {"event": event if done else "abandoned", **opened, "recovered": True})

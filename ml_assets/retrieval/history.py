@@ -7,7 +7,6 @@ look only at days before their own decision.
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -31,37 +30,30 @@ order by event_day, product_id
 """
 
 
-def read_interactions(warehouse: Path | duckdb.DuckDBPyConnection, before: date, history_days: int = 730) -> pa.Table:
+def read_interactions(warehouse: duckdb.DuckDBPyConnection, before: date, history_days: int = 730) -> pa.Table:
     """Interactions that arrived in the `history_days` before the day `before`.
 
     Grain: session x customer x product x day. Columns: customer_id, product_id, event_day, views, carts,
     orders (1 when anything was bought), quantity, session_id; in day order.
 
     Args:
-        warehouse: the DuckDB file (opened read-only), or an open connection to it.
+        warehouse: an open connection to it.
         before: the first day that is not read.
         history_days: days that are read; 730 + the span of the decisions serves several of them.
 
     Raises:
-        duckdb.Error: when the warehouse is missing or has not been built.
+        duckdb.Error: when the warehouse has not been built.
     """
     since = before - timedelta(days=history_days)
-    return _read(warehouse, INTERACTIONS, {"before": before, "since": since})
+    return warehouse.sql(INTERACTIONS, params={"before": before, "since": since}).to_arrow_table()
 
 
-def read_catalogue(warehouse: Path | duckdb.DuckDBPyConnection, before: date) -> pa.Table:
+def read_catalogue(warehouse: duckdb.DuckDBPyConnection, before: date) -> pa.Table:
     """Every product's state at the end of each day it changed on, for days before `before`.
 
     Columns: product_id, event_day, category_id, available; in day order.
 
     Raises:
-        duckdb.Error: when the warehouse is missing or has not been built.
+        duckdb.Error: when the warehouse has not been built.
     """
-    return _read(warehouse, CATALOGUE, {"before": before})
-
-
-def _read(warehouse: Path | duckdb.DuckDBPyConnection, sql: str, values: dict[str, date]) -> pa.Table:
-    if isinstance(warehouse, duckdb.DuckDBPyConnection):
-        return warehouse.sql(sql, params=values).to_arrow_table()
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        return connection.sql(sql, params=values).to_arrow_table()
+    return warehouse.sql(CATALOGUE, params={"before": before}).to_arrow_table()

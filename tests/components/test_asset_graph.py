@@ -48,9 +48,13 @@ def test_every_group_holds_what_it_should(graph: Any) -> None:
     assert keys(graph, MODEL) == {
         f"{MODEL}/{name}"
         for name in (
-            "training_set", "tuning", "candidate", "evaluation", "champion",
-            "retrieval_index", "service", "deployment", "batch_predictions",
+            "training_set", "refit", "tuning", "candidate", "evaluation", "champion",
+            "retrieval_index", "service", "deployment", "batch_predictions", "release",
         )
+    }  # fmt: skip
+    assert keys(graph, f"{MODEL}_monitoring") == {
+        f"{MODEL}/{name}"
+        for name in ("prediction_log", "predictions", "drift", "quality", "skew", "service_level")
     }  # fmt: skip
 
 

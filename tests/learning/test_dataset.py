@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -10,13 +8,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tiny_warehouse import DAYS, FIRST_DAY, build_shop
+from tiny_warehouse import DAYS, FIRST_DAY
 
 from ml_assets.learning.batch import predict_day
 from ml_assets.learning.dataset import build_training_set
+from ml_assets.learning.evaluate import evaluate, evaluation_folder
 from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
 from ml_assets.learning.split import Part
+from ml_assets.learning.summary import markdown
+from ml_assets.learning.train import train
 from ml_assets.learning.training_set import DatasetRef
+from ml_assets.registry.gate import pass_gate
 from ml_assets.registry.versions import VersionRef, publish_version
 from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import Settings
@@ -40,13 +42,8 @@ def shop_spec() -> ModelSpec:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    from feature_repo.store import apply, open_store
-
-    settings = Settings(home=tmp_path_factory.mktemp("shop"), shop="simulated", threads=1)
-    build_shop(settings)
-    apply(open_store(settings))
-    return settings
+def shop(tiny_shop: Settings) -> Settings:
+    return tiny_shop
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +51,6 @@ def built(shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
     from feature_repo.store import open_store
 
     return build_training_set(shop_spec, shop, open_store(shop))
-
-
-@pytest.fixture
-def elsewhere(shop: Settings, tmp_path: Path) -> Settings:
-    """The same shop in a home of its own, with nothing built from it."""
-    copy = shop.model_copy(update={"home": tmp_path / "copy"})
-    copy.warehouse.parent.mkdir(parents=True)
-    shutil.copy(shop.warehouse, copy.warehouse)
-    shutil.copytree(shop.shop_home / "feast", copy.shop_home / "feast")
-    return copy
 
 
 def same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
@@ -189,6 +176,63 @@ def test_too_short_a_history_is_refused_and_leaves_nothing(shop: Settings, shop_
     assert not list(shop.model_home("greedy").rglob("*.parquet"))
 
 
+FRESH = SplitSpec(train=4, validation=1, test=1, holdout=0, warmup_days=14)
+
+
+def test_a_fresh_cut_reaches_as_far_as_the_labels_and_can_be_judged(
+    built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings
+):
+    from feature_repo.store import open_store
+
+    fresh = build_training_set(shop_spec, elsewhere, open_store(elsewhere), split=FRESH)
+    assert fresh.fingerprint != built.fingerprint
+    assert build_training_set(shop_spec, elsewhere, open_store(elsewhere), split=FRESH) == fresh
+    assert fresh.manifest.split[Part.TEST] == built.manifest.split[Part.HOLDOUT]
+    assert fresh.manifest.split[Part.HOLDOUT] == ()
+    own = shop_spec.model_copy(update={"split": FRESH})
+    assert build_training_set(own, elsewhere, open_store(elsewhere)) == fresh
+
+    small = {"params": {"min_data_in_leaf": 5}, "rounds": 8}
+    spec = shop_spec.model_copy(update={"training": shop_spec.training.model_copy(update=small)})
+    version = train(spec, elsewhere, fresh).version
+    result = evaluate(spec, elsewhere, fresh, version)
+    assert list(result.parts) == ["test"]
+    assert "**holdout**" not in markdown(result)
+    assert "**test**" in markdown(result)
+    folder = evaluation_folder(elsewhere, spec.name, version.version)
+    assert f"{spec.name}, version" in (folder / "report.html").read_text()
+    passed = pass_gate(spec, elsewhere, version.path, folder)
+    assert passed.decision.checks
+    assert (passed.champion is not None) == passed.decision.promote
+
+    known = train(spec, elsewhere, built).version
+    flattered = evaluate(spec, elsewhere, built, known, champion=version, evidently=False)
+    assert f"{built.manifest.split[Part.TEST][0]}" in flattered.notes[0]
+    assert evaluate(spec, elsewhere, fresh, version, champion=known, evidently=False).notes == ()
+
+
+def test_a_training_set_of_an_earlier_day_is_built_again_however_far_the_warehouse_has_gone_on(
+    shop: Settings, shop_spec: ModelSpec, elsewhere: Settings
+):
+    """The warehouse as it was a month before the end, and the newest decision it had, give the same bytes."""
+    from feature_repo.store import open_store
+
+    newest = LAST_DAY - dt.timedelta(days=LAST_DAY.weekday() + 35)
+    with duckdb.connect(str(elsewhere.warehouse)) as warehouse:
+        tables = warehouse.execute("select table_name, column_name from duckdb_columns()").fetchall()
+        for table, column in tables:
+            if column == "event_day":
+                warehouse.execute(f"delete from {table} where event_day >= ?", [newest + dt.timedelta(days=7)])
+        warehouse.execute("delete from mart_recommendation_spine where decision_day > ?", [newest])
+    then = build_training_set(shop_spec, elsewhere, open_store(elsewhere), split=FRESH)
+    assert then.manifest.split[Part.TEST] == (newest,)
+    again = build_training_set(shop_spec, shop, open_store(shop), split=FRESH, newest=newest)
+    assert again.fingerprint == then.fingerprint
+    for file in sorted(then.path.iterdir()):
+        assert (again.path / file.name).read_bytes() == file.read_bytes(), file.name
+    assert again.altered() == []
+
+
 @pytest.fixture
 def version(built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings) -> VersionRef:
     from ml_assets.learning import ranker
@@ -252,7 +296,7 @@ def test_a_killed_batch_goes_on_after_its_last_chunk(shop_spec: ModelSpec, elsew
     store = open_store(elsewhere)
     with pytest.raises(KeyboardInterrupt):
         predict_day(shop_spec, elsewhere, store, version.path, LAST_DAY, progress=die, chunk=10)
-    home = elsewhere.model_home(shop_spec.name) / "predictions" / f"event_day={LAST_DAY}"
+    home = elsewhere.model_home(shop_spec.name) / "batch_predictions" / f"event_day={LAST_DAY}"
     kept = {path.name: path.stat().st_mtime_ns for path in home.rglob(".chunks-*/*.parquet")}
     assert len(kept) == 2
     assert not (home / "part.parquet").exists()

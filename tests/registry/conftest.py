@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -18,22 +15,9 @@ from ml_assets.settings import Settings
 Publish = Callable[[str], VersionRef]
 
 
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow sqlite file with empty tables (making one takes seconds, copying it none)."""
-    settings = Settings(home=tmp_path_factory.mktemp("mlflow"), shop="simulated")
-    open_mlflow(settings)
-    return Path(settings.mlflow_uri.removeprefix("sqlite:///"))
-
-
 @pytest.fixture
-def settings(tmp_path: Path, empty_mlflow: Path) -> Settings:
-    settings = Settings(home=tmp_path / "home", shop="simulated", threads=1)
-    database = Path(settings.mlflow_uri.removeprefix("sqlite:///"))
-    database.parent.mkdir(parents=True)
-    with closing(sqlite3.connect(empty_mlflow)) as source, closing(sqlite3.connect(database)) as target:
-        source.backup(target)
-    return settings
+def settings(tracked: Settings) -> Settings:
+    return tracked
 
 
 @pytest.fixture(scope="session")

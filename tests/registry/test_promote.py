@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ml_assets.registry.promote import (
     StaleDecisionError,
     apply_decision,
     champion,
+    demote,
     promotion_journal,
     register,
 )
@@ -119,6 +122,54 @@ def test_a_promotion_that_was_killed_is_accounted_for(
     apply_decision(settings, spec, two, decide(two.version, before, promote=False))
     settled = ("promoted" if moved else "abandoned", one.version)
     assert events(settings) == [("promoting", one.version), settled, ("kept", two.version)]
+
+
+def test_a_demotion_gives_the_alias_back_and_says_why(
+    settings: Settings, spec: ModelSpec, publish: Publish, decide: Decide
+):
+    one, two = publish("one"), publish("two")
+    apply_decision(settings, spec, one, decide(one.version))
+    assert demote(settings, spec, two.version, to_version=one.version, reason="it is not champion") is None
+    apply_decision(settings, spec, two, decide(two.version, one.version))
+    entry = demote(settings, spec, two.version, to_version=one.version, reason="half the clicks")
+    assert champion(settings, spec) == one
+    assert entry is not None
+    assert (entry["event"], entry["version"], entry["champion"]) == ("demoted", two.version, one.version)
+    assert entry["reason"] == "half the clicks"
+    assert demote(settings, spec, two.version, to_version=one.version, reason="again") is None
+
+    back = apply_decision(settings, spec, two, decide(two.version, one.version))
+    assert (back["event"], champion(settings, spec)) == ("promoted", two)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_demotion_that_was_killed_is_accounted_for(
+    settings: Settings, spec: ModelSpec, publish: Publish, decide: Decide, moved: bool
+):
+    one, two = publish("one"), publish("two")
+    client, path = open_mlflow(settings), promotion_journal(settings, spec.name)
+    for ref in (one, two):
+        client.set_registered_model_alias(spec.name, CHAMPION, register(client, spec.name, ref))
+    journal.append(path, {"event": "demoting", "version": two.version, "champion": one.version})
+    if moved:
+        client.set_registered_model_alias(spec.name, CHAMPION, register(client, spec.name, one))
+    entry = demote(settings, spec, two.version, to_version=one.version, reason="again")
+    assert champion(settings, spec) == one
+    assert (entry is None) is moved
+    told = [("demoting", two.version), ("demoted" if moved else "abandoned", two.version)]
+    assert events(settings) == told + ([] if moved else [("demoting", two.version), ("demoted", two.version)])
+
+
+def test_a_registry_that_does_not_answer_is_not_one_without_a_champion(
+    settings: Settings, spec: ModelSpec, publish: Publish, decide: Decide
+):
+    from mlflow.exceptions import MlflowException
+
+    apply_decision(settings, spec, (ref := publish("one")), decide(ref.version))
+    with closing(sqlite3.connect(settings.mlflow_uri.removeprefix("sqlite:///"))) as database:
+        database.execute("alter table registered_models rename to away")
+    with pytest.raises(MlflowException):
+        champion(settings, spec)
 
 
 def _promote(

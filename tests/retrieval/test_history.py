@@ -9,9 +9,8 @@ from ml_assets.retrieval.history import read_catalogue, read_interactions
 
 
 @pytest.fixture
-def warehouse(tmp_path):
-    path = tmp_path / "warehouse.duckdb"
-    with duckdb.connect(str(path)) as connection:
+def warehouse():
+    with duckdb.connect() as connection:
         connection.execute(
             "create table int_sessions as select * from (values "
             "('s1','c1','p1',date '2026-01-01',1,0,0,0,0), ('s2','c1','p2',date '2026-01-05',0,1,2,1,3), "
@@ -26,7 +25,7 @@ def warehouse(tmp_path):
             "('p2',date '2026-01-08','k',true,timestamp '2026-01-08 08:00')) "
             "t(product_id, event_day, category_id, available, changed_at)"
         )
-    return path
+        yield connection
 
 
 def test_interactions_lie_between_the_history_and_the_decision(warehouse):
@@ -43,11 +42,6 @@ def test_interactions_lie_between_the_history_and_the_decision(warehouse):
             "session_id": "s2",
         }
     ]
-
-
-def test_an_open_connection_serves_too(warehouse):
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        assert len(read_interactions(connection, before=date(2026, 1, 10))) == 3
 
 
 def test_the_catalogue_keeps_the_last_change_of_each_day_before_the_decision(warehouse):

@@ -1,53 +1,39 @@
 """A new champion is taken up without dropping a request; what is corrupt never serves."""
 
-import threading
 import time
 
-import httpx
 import pytest
+from served_shop import SPEC
 
+from benchmarks.swap_load import Account, Lasted, State, swap_under_load
 from ml_assets.registry.pointer import pointer_path
+from ml_assets.registry.release import bucket
 from serving.process import wait_ready
 
 
-class Load(threading.Thread):
-    """A client that keeps asking and keeps what it got."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self.url = url
-        self.answers: list[tuple[str, float, float]] = []
-        self.failures: list[object] = []
-        self.ending = threading.Event()
-
-    def run(self) -> None:
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=20) as client:
-            while not self.ending.is_set():
-                try:
-                    answer = client.post("/recommend", json={"customer": "u1", "k": 5})
-                    body = answer.json()
-                    self.answers.append((body["model_version"], min(body["scores"]), max(body["scores"])))
-                except Exception as error:
-                    self.failures.append(error)
-                time.sleep(0.005)
-
-
 def test_twenty_swaps_under_load_lose_and_mix_nothing(server):
-    server.serve(0, deployment=200)
-    clients = [Load(server.handle.url) for _ in range(3)]
-    for client in clients:
-        client.start()
-    for swap in range(1, 21):
-        server.serve(swap % 4, deployment=200 + swap)
-    for client in clients:
-        client.ending.set()
-        client.join(20)
-    level = {version.version: number for number, version in enumerate(server.versions)}
-    answers = [answer for client in clients for answer in client.answers]
-    assert [failure for client in clients for failure in client.failures] == []
-    assert {version for version, _, _ in answers} == set(level)
-    for version, lowest, highest in answers:
-        assert level[version] - 0.5 < lowest <= highest < level[version] + 0.5
+    pointers = [server.shop.pointer(version) for version in server.versions]
+    customers = [f"u{number}" for number in range(40) if bucket("ranker:holdback", f"u{number}") >= 0.1]
+    account = swap_under_load(server.shop.settings, server.handle.url, SPEC, pointers, customers, moves=7, clients=3)
+    assert (account.failures, account.mixed()) == ([], [])
+    assert account.moves == 7 and account.moves + account.releases >= 20
+    seen = {(arm, version) for *_, arm, version in account.asked}
+    assert {arm for arm, _ in seen} == {"champion", "canary"}
+    assert {version for _, version in seen} == {version.version for version in server.versions}
+
+
+def test_an_answer_of_no_state_counts_as_mixed(server):
+    """What the swaps are judged by can tell: the right version at the wrong time, the wrong arm."""
+    first, second = (server.shop.pointer(version) for version in server.versions[:2])
+    account = Account(lasted=[Lasted(State(first), 0.0, 2.0), Lasted(State(second), 1.0)])
+    account.asked = [
+        (0.1, 0.2, "u1", "champion", first.model_version),
+        (1.1, 1.2, "u1", "champion", second.model_version),
+        (2.1, 2.2, "u1", "champion", first.model_version),
+        (0.1, 0.9, "u1", "champion", second.model_version),
+        (1.1, 1.2, "u1", "canary", second.model_version),
+    ]
+    assert len(account.mixed()) == 3
 
 
 def spoil_model(shop, pointer):

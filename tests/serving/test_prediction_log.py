@@ -1,11 +1,11 @@
 """The prediction log: complete, readable, bounded; it never holds up a request."""
 
 import threading
-import time
 
 import numpy as np
+from log_lines import read_lines, wait_until
 
-from serving.prediction_log import PredictionLog, Rotation, read_log
+from serving.prediction_log import PredictionLog, Rotation
 
 NAMES = ("retrieval__own", "product__price")
 
@@ -20,18 +20,11 @@ def record(number: int, names: tuple[str, ...] = NAMES) -> dict:
     }
 
 
-def wait_until(happened) -> None:
-    deadline = time.monotonic() + 20
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_what_was_put_is_read_back_exactly(tmp_path):
     log = PredictionLog(tmp_path)
     assert all(log.put(record(number)) for number in range(500))
     log.close()
-    read = list(read_log(tmp_path))
+    read = list(read_lines(tmp_path))
     assert [line["prediction_id"] for line in read] == [str(number) for number in range(500)]
     assert read[3]["feature_names"] == list(NAMES)
     again = np.array(read[3]["features"], dtype=np.float32)
@@ -43,7 +36,31 @@ def test_each_line_refers_to_its_own_models_features(tmp_path):
     log.put(record(1))
     log.put(record(2, ("other", "names")))
     log.close()
-    assert [line["feature_names"] for line in read_log(tmp_path)] == [list(NAMES), ["other", "names"]]
+    assert [line["feature_names"] for line in read_lines(tmp_path)] == [list(NAMES), ["other", "names"]]
+
+
+def test_lines_without_features_say_so_or_nothing(tmp_path):
+    log = PredictionLog(tmp_path)
+    log.put({"kind": "prediction", "feature_names": None, "features": []}, {"kind": "refusal", "status": 422})
+    log.close()
+    assert list(read_lines(tmp_path)) == [
+        {"kind": "prediction", "features": [], "features_id": None},
+        {"kind": "refusal", "status": 422},
+    ]
+
+
+def test_records_put_together_are_taken_together_or_not_at_all(tmp_path, monkeypatch):
+    release, dropped = threading.Event(), []
+    log = PredictionLog(tmp_path, capacity=3, dropped=dropped.append)
+    monkeypatch.setattr(log, "_write", lambda batch, write=log._write: (release.wait(10), write(batch)))
+    log.put(record(0))
+    wait_until(log._queue.empty)
+    assert log.put(record(1), record(2))
+    assert not log.put(record(3), record(4))
+    assert dropped == [2]
+    release.set()
+    log.close()
+    assert [line["prediction_id"] for line in read_lines(tmp_path)] == ["0", "1", "2"]
 
 
 def test_segments_rotate_by_size_and_by_age_and_lose_nothing(tmp_path):
@@ -51,10 +68,10 @@ def test_segments_rotate_by_size_and_by_age_and_lose_nothing(tmp_path):
         log = PredictionLog(tmp_path / name, rotation=rotation)
         for number in range(5):
             log.put(record(number))
-            wait_until(lambda folder=tmp_path / name, lines=number + 1: len(list(read_log(folder))) == lines)
+            wait_until(lambda folder=tmp_path / name, lines=number + 1: len(list(read_lines(folder))) == lines)
         log.close()
         assert len(list((tmp_path / name).glob("*.jsonl"))) > 1
-        assert len(list(read_log(tmp_path / name))) == 5
+        assert len(list(read_lines(tmp_path / name))) == 5
 
 
 def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path, monkeypatch):
@@ -66,21 +83,19 @@ def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path, monkeypatch)
     assert sum(dropped) == 300 - taken
     release.set()
     log.close()
-    assert sum(written) == taken == len(list(read_log(tmp_path)))
+    assert sum(written) == taken == len(list(read_lines(tmp_path)))
 
 
 def test_a_disk_that_refuses_is_counted_and_logging_goes_on_when_it_recovers(tmp_path):
     folder, dropped = tmp_path / "log", []
+    folder.write_text("a file where the folder is to be")
     log = PredictionLog(folder, dropped=dropped.append)
-    folder.rmdir()
-    folder.write_text("a file where the folder was")
     log.put(record(1))
     wait_until(lambda: dropped == [1])
     folder.unlink()
-    folder.mkdir()
     log.put(record(2))
     log.close()
-    assert [line["prediction_id"] for line in read_log(folder)] == ["2"]
+    assert [line["prediction_id"] for line in read_lines(folder)] == ["2"]
 
 
 def test_a_torn_last_line_is_skipped(tmp_path):
@@ -90,4 +105,4 @@ def test_a_torn_last_line_is_skipped(tmp_path):
     log.close()
     (segment,) = tmp_path.glob("*.jsonl")
     segment.write_bytes(segment.read_bytes()[:-20])
-    assert [line["prediction_id"] for line in read_log(tmp_path)] == ["0", "1"]
+    assert [line["prediction_id"] for line in read_lines(tmp_path)] == ["0", "1"]

@@ -59,6 +59,8 @@ def test_the_whole_life_of_a_server(shop):
         first = start(shop.settings, bento, timeout=90)
         said = wait_ready(first.url, version.version)
         assert said["built_in"], "nothing was deployed: the version in the bento serves"
+        timed = httpx.post(f"{first.url}/recommend", json={"customer": "u1", "time": "2026-03-01"}, trust_env=False)
+        assert "ML_ASSETS_REPLAY=true" in timed.text, "a live service takes no time"
         psutil.Process(first.pid).kill()  # its worker is orphaned and keeps the port
         while first.alive():
             time.sleep(0.05)

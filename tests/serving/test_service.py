@@ -5,12 +5,14 @@ import time
 
 import httpx
 import pytest
+from log_lines import wait_until
 
-from serving.prediction_log import log_folder, read_log
+from ml_assets.registry.pointer import sha256_folder
 
 ANSWER = {
     "prediction_id",
     "model_version",
+    "arm",
     "customer",
     "customer_known",
     "products",
@@ -18,6 +20,13 @@ ANSWER = {
     "unknown_products",
     "degraded",
 }
+
+LINE = {
+    "kind", "prediction_id", "time", "logged_at", "as_of", "model_version", "index", "arm", "release_id",
+    "customer", "customer_known", "k", "session", "candidates", "ranked", "products", "categories", "positions",
+    "scores", "propensities", "sources", "features_id", "features", "unknown_products", "degraded", "served_by",
+    "latency_ms",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -27,17 +36,6 @@ def _first_version(server):
 
 def known_products(ask, k=5):
     return ask(customer="u1", k=k).json()["products"]
-
-
-def logged(server, prediction_id, seconds=10.0):
-    """The log's line of an answer; it is written behind the answer, but soon."""
-    deadline = time.monotonic() + seconds
-    while True:
-        for record in read_log(log_folder(server.shop.settings, "ranker")):
-            if record["prediction_id"] == prediction_id:
-                return record
-        assert time.monotonic() < deadline, "the answer was not logged"
-        time.sleep(0.1)
 
 
 def test_a_known_customer_gets_k_products_best_first(ask, server):
@@ -177,11 +175,16 @@ def test_bentoml_still_answers_its_own_paths(server):
 def test_every_answer_is_logged_with_what_it_was_made_from(ask, server):
     seen = known_products(ask)
     body = ask(customer="u2", k=4, session=[{"product": seen[0], "event_type": "view"}]).json()
-    record = logged(server, body["prediction_id"])
+    record = server.line(prediction_id=body["prediction_id"])
     assert record["products"] == body["products"]
     assert record["positions"] == [1, 2, 3, 4]
     assert record["scores"] == pytest.approx(body["scores"])
-    assert record["model_version"] == body["model_version"]
+    assert (record["model_version"], record["arm"]) == (body["model_version"], body["arm"])
+    assert set(record) - {"feature_names"} == LINE
+    assert record["index"] == sha256_folder(server.shop.index_folder)[:12]
+    assert record["served_by"].startswith(f"{server.handle.tag}/")
+    assert (record["release_id"], record["kind"]) == (None, "prediction")
+    assert [len(record["categories"]), record["propensities"]] == [4, [1.0] * 4]
     assert record["session"] == [[seen[0], "view"]]
     assert (record["customer"], record["k"], record["candidates"]) == ("u2", 4, None)
     assert record["latency_ms"] > 0
@@ -193,10 +196,50 @@ def test_every_answer_is_logged_with_what_it_was_made_from(ask, server):
 def test_the_logged_features_give_the_logged_scores(ask, server):
     import numpy as np
 
-    record = logged(server, ask(customer="u3").json()["prediction_id"])
+    record = server.line(prediction_id=ask(customer="u3").json()["prediction_id"])
     rows = np.array(record["features"], dtype=np.float32)
     again = server.versions[0].booster().predict(rows)
     assert np.allclose(again, record["scores"], atol=1e-6)
+
+
+def test_every_refusal_is_logged_without_what_the_caller_wrote(ask, server):
+    began = len(server.lines(kind="refusal"))
+    ask(customer="secret" * 20, candidates=[7])
+    server.client.post("/recommend", content=b"secret")
+    server.client.get("/recommend")
+    server.client.post("/recommend", content=b"x" * 200_000)
+    wait_until(lambda: len(server.lines(kind="refusal")) >= began + 4)
+    refusals = server.lines(kind="refusal")[began:]
+    assert [line["status"] for line in refusals] == [422, 400, 405, 413]
+    assert all(set(line) == {"kind", "time", "status", "latency_ms", "error"} for line in refusals)
+    assert refusals[0]["error"] == "the request is not valid: customer, candidates.0"
+    assert not any("secret" in line["error"] or len(line["error"]) > 200 for line in refusals)
+
+
+def test_a_replayed_request_belongs_to_the_time_it_names(ask, server):
+    body = ask(customer="u1", time="2026-02-28T23:30:00-01:00").json()
+    line = server.line(prediction_id=body["prediction_id"])
+    assert line["time"] == "2026-03-01T00:30:00+00:00"
+    assert line["logged_at"] > line["time"]
+    assert line["as_of"] == "2026-03-02T00:00:00"
+    assert server.client.post("/recommend", json={"customer": "u1", "time": 1}).status_code == 422
+
+
+def test_an_online_store_that_is_gone_degrades_answers_and_never_fails_one(ask, server):
+    degraded = server.metric('recommend_degraded_total{part="features"}')
+    store = server.shop.settings.online_store
+    aside = store.rename(store.with_name("aside.db"))
+    try:
+        answers = [ask(customer="u1", k=3) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200] * 5
+        assert {tuple(answer.json()["degraded"]) for answer in answers} == {("features",)}
+        assert server.metric('recommend_degraded_total{part="features"}') == degraded + 5
+        assert server.metric("online_store_breaker") == 2
+        assert server.line(prediction_id=answers[0].json()["prediction_id"])["degraded"] == ["features"]
+    finally:
+        aside.rename(store)
+    wait_until(lambda: ask(customer="u1").json()["degraded"] == [])
+    assert server.metric("online_store_breaker") == 0
 
 
 def test_metrics_count_what_happened(ask, server):
@@ -214,10 +257,10 @@ def test_metrics_count_what_happened(ask, server):
     answer = ask(customer="u1", k=0)
     assert answer.status_code == 422
     deadline = time.monotonic() + 10
-    while server.metric(names["lines"]) < before["lines"] + 2 and time.monotonic() < deadline:
+    while server.metric(names["lines"]) < before["lines"] + 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     after = {key: server.metric(name) - before[key] for key, name in names.items()}
-    assert after == {"ok": 2, "refused": 1, "strangers": 1, "unknown": 2, "timed": 2, "lines": 2}
+    assert after == {"ok": 2, "refused": 1, "strangers": 1, "unknown": 2, "timed": 2, "lines": 3}
     assert server.metric("prediction_log_dropped_total") == 0
     assert server.metric(f'model_serving{{version="{server.versions[0].version}"}}') == 1
 

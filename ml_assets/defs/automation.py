@@ -1,0 +1,253 @@
+"""What runs by itself: sensors that watch freshness, drift and releases, and the schedules beside them.
+
+Each can be switched off in the UI. A sensor decides nothing: it gathers facts, asks the library, and turns the
+answer into a run whose tags say why it was started.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from ml_assets.defs.freshness import TRAINED
+from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, Job, asset_jobs
+from ml_assets.ingestion.arrivals import Arrivals, arrivals
+from ml_assets.ingestion.spec import load_source
+from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.runs import range_tags
+from ml_assets.settings import load_settings
+
+CAUSE, REASON, CHANGES, MODEL = (f"ml_assets/{name}" for name in ("cause", "reason", "changes", "model"))
+RUNNING = dg.DefaultSensorStatus.RUNNING
+BUSY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+Requests = Iterator[dg.RunRequest | dg.SkipReason]
+Answer = list[dg.RunRequest] | dg.SkipReason
+
+
+@dg.definitions
+def automation() -> dg.Definitions:
+    """`freshness_sensor`, `drift_sensor`, `release_sensor`, and the schedules of days, hours and weeks."""
+    pause, jobs = load_settings().sensor_seconds, asset_jobs(load_settings())
+
+    @dg.sensor(jobs=[jobs["daily"], jobs["retrain"]], minimum_interval_seconds=pause, default_status=RUNNING)
+    def freshness_sensor(context: dg.SensorEvaluationContext) -> Answer:
+        """Late raw data, stale features, a model beyond its maximum age: brings them up to date as soon as it can."""
+        return answer(_renewed(context))
+
+    @dg.sensor(job=jobs["retrain"], minimum_interval_seconds=pause, default_status=RUNNING)
+    def drift_sensor(context: dg.SensorEvaluationContext) -> Answer:
+        """Persistent drift, a loss of quality or age: retrains, once per cause; bad data holds it back."""
+        return answer(_decided(context, scheduled=False))
+
+    @dg.sensor(job=jobs["release"], minimum_interval_seconds=pause, default_status=RUNNING)
+    def release_sensor(context: dg.SensorEvaluationContext) -> Answer:
+        """Carries a release on whenever the service has logged more about it."""
+        return answer(_carried_on(context))
+
+    return dg.Definitions(
+        sensors=[freshness_sensor, drift_sensor, release_sensor],
+        schedules=[
+            _daily_ingestion(jobs["daily"]),
+            _weekly_retraining(jobs["retrain"]),
+            _hourly_collection(jobs["collect"]),
+        ],
+    )
+
+
+def answer(found: Requests) -> Answer:
+    """What a tick says: the runs it asks for, or else every reason why there are none."""
+    said = list(found)
+    asked = [each for each in said if isinstance(each, dg.RunRequest)]
+    reasons = [each.skip_message or "" for each in said if isinstance(each, dg.SkipReason)]
+    return asked or dg.SkipReason("; ".join(reasons))
+
+
+def _renewed(context: dg.SensorEvaluationContext) -> Requests:
+    stale = stale_assets(context)
+    yield from _renew_data(context, stale)
+    for spec in model_specs():
+        old = [key for key in stale if key.path[0] == spec.name and key.path[-1] in TRAINED]
+        if old and not busy(context.instance, {MODEL: spec.name}):
+            reason = f"{old[0].to_user_string()} is older than {spec.retraining.max_age_days} days"
+            yield retraining(spec, cause="age", reason=reason, run_key=_hourly(f"{spec.name} age"))
+
+
+def _carried_on(context: dg.SensorEvaluationContext) -> Requests:
+    from ml_assets.release import progress
+
+    settings = load_settings()
+    for spec in model_specs():
+        seen = progress(settings, spec.name)
+        if seen is None:
+            yield dg.SkipReason(f"{spec.name}: no release under way")
+        elif busy(context.instance, {MODEL: spec.name, "ml_assets/job": "release"}):
+            yield dg.SkipReason(f"{spec.name}: its release is being judged")
+        else:
+            yield dg.RunRequest(
+                run_key=seen,
+                job_name="release",
+                asset_selection=[dg.AssetKey([spec.name, "release"])],
+                tags={MODEL: spec.name, "ml_assets/job": "release", CAUSE: "release"},
+            )
+
+
+def _daily_ingestion(daily: Job) -> dg.ScheduleDefinition:
+    @dg.schedule(job=daily, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+    def daily_ingestion(context: dg.ScheduleEvaluationContext) -> Requests:
+        """Every night: the days that have arrived, the features and the deployment on them, and the watch."""
+        found = _arrivals(context.scheduled_execution_time.date())
+        yield dg.SkipReason(found.why) if found.days is None else _days_run(found, cause="schedule")
+
+    return daily_ingestion
+
+
+def _weekly_retraining(retrain: Job) -> dg.ScheduleDefinition:
+    @dg.schedule(job=retrain, cron_schedule="0 5 * * 1", default_status=dg.DefaultScheduleStatus.RUNNING)
+    def weekly_retraining(context: dg.ScheduleEvaluationContext) -> Answer:
+        """Every Monday: each model is trained on the newest weeks, if the cheap refit says that it helps."""
+        source = load_source(load_settings().shop_file)
+        if source.calendar.end and source.calendar.end < context.scheduled_execution_time.date():
+            return dg.SkipReason(f"the shop's calendar ended on {source.calendar.end}: there is nothing new to learn")
+        return answer(_decided(context, scheduled=True))
+
+    return weekly_retraining
+
+
+def _hourly_collection(collect: Job) -> dg.ScheduleDefinition:
+    @dg.schedule(job=collect, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+    def hourly_collection(context: dg.ScheduleEvaluationContext) -> Requests:
+        """Every hour: what the services logged becomes tables."""
+        from ml_assets.predictions import uncollected
+
+        settings = load_settings()
+        hour = context.scheduled_execution_time.strftime("%Y-%m-%d-%H:00")
+        if not any(uncollected(settings, spec.name) for spec in model_specs()):
+            yield dg.SkipReason("the services logged nothing new")
+            return
+        yield dg.RunRequest(run_key=hour, partition_key=hour, tags={CAUSE: "schedule"})
+
+    return hourly_collection
+
+
+def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, *, scheduled: bool) -> Requests:
+    """Ask for each model whether to train it again, note the answer, and turn it into a run or a reason."""
+    from ml_assets.retraining import decide, gather, record
+    from ml_assets.warehouse import WarehouseError
+
+    settings, failed = load_settings(), failed_data_checks(context)
+    for spec in model_specs():
+        running = busy(context.instance, {MODEL: spec.name})
+        try:
+            facts = gather(spec, settings, failed_data_checks=failed, in_flight=running)
+        except (WarehouseError, FileNotFoundError) as error:
+            yield dg.SkipReason(f"{spec.name}: {error}")
+            continue
+        decision = decide(spec, facts, scheduled=scheduled)
+        record(settings, spec, decision)
+        if not decision.retrain:
+            yield dg.SkipReason(f"{spec.name}: {decision.reason}")
+            continue
+        yield retraining(
+            spec,
+            cause=decision.cause.value,
+            reason=decision.reason,
+            run_key=decision.attempt_id,
+            cause_id=decision.cause_id,
+            fresh=decision.fresh,
+            changes=decision.changes,
+        )
+
+
+def retraining(
+    spec: ModelSpec,
+    *,
+    cause: str,
+    reason: str,
+    run_key: str,
+    cause_id: str = "",
+    fresh: bool = False,
+    changes: str = "",
+) -> dg.RunRequest:
+    """The run that trains a model again; why is in its tags."""
+    configured: dict[str, Any] = {
+        f"{spec.name}__training_set": {"config": {"fresh": fresh}},
+        f"{spec.name}__refit": {"config": {"cause": cause, "cause_id": cause_id}},
+    }
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name="retrain",
+        run_config={"ops": configured},
+        tags={MODEL: spec.name, CAUSE: cause, REASON: reason[:250], CHANGES: changes[:250] or "none"},
+    )
+
+
+def busy(instance: dg.DagsterInstance, tags: dict[str, str]) -> bool:
+    """Whether a run with these tags waits or works."""
+    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=BUSY), limit=1))
+
+
+def failed_data_checks(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> list[str]:
+    """The data checks whose newest evaluation failed: "asset: check: text"."""
+    graph = _graph(context)
+    watched = {*DATA_GROUPS, FEATURE_STORE}
+    keys = [key for key in graph.asset_check_keys if graph.get(key.asset_key).group_name in watched]
+    newest = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    failed = []
+    for key, record in newest.items():
+        if record.status != AssetCheckExecutionRecordStatus.FAILED or record.evaluation is None:
+            continue
+        if record.evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            failed.append(f"{key.asset_key.to_user_string()}: {key.name}: {record.evaluation.description or 'failed'}")
+    return sorted(failed)
+
+
+def stale_assets(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
+    """Assets that their freshness policy warns of or has given up on."""
+    keys = list(_graph(context).get_all_asset_keys())
+    found = context.instance.get_freshness_state_records(keys)
+    return sorted(key for key, record in found.items() if record.freshness_state.value in {"FAIL", "WARN"})
+
+
+def _graph(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> Any:
+    assert context.repository_def is not None  # noqa: S101  # sensors are evaluated with their repository
+    return context.repository_def.asset_graph
+
+
+def _renew_data(context: dg.SensorEvaluationContext, stale: list[dg.AssetKey]) -> Requests:
+    late = [key for key in stale if key.path[-1] not in TRAINED]
+    if not late:
+        yield dg.SkipReason("every asset is as fresh as its policy asks")
+        return
+    found = _arrivals(datetime.now(UTC).date())
+    if found.days is None:
+        yield dg.SkipReason(f"{late[0].to_user_string()} is late; {found.why}")
+    elif busy(context.instance, {"dagster/partition_set": "daily"}) or busy(context.instance, {CAUSE: "freshness"}):
+        yield dg.SkipReason("a run that renews the data is under way")
+    else:
+        yield _days_run(found, cause="freshness", run_key=_hourly("freshness"))
+
+
+def _arrivals(today: date) -> Arrivals:
+    settings = load_settings()
+    return arrivals(load_source(settings.shop_file), settings, today)
+
+
+def _days_run(found: Arrivals, cause: str, run_key: str | None = None) -> dg.RunRequest:
+    assert found.days is not None  # noqa: S101  # asked by the callers
+    first, last = (str(day) for day in found.days)
+    tags = {CAUSE: cause, REASON: found.why}
+    if first == last:
+        return dg.RunRequest(job_name="daily", run_key=run_key, partition_key=first, tags=tags)
+    return dg.RunRequest(job_name="daily", run_key=run_key, tags={**tags, **range_tags(first, last)})
+
+
+def _hourly(what: str) -> str:
+    """A run key that lets the same thing be tried again after an hour."""
+    return f"{what} {datetime.now(UTC):%Y-%m-%dT%H}"

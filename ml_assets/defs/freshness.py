@@ -1,0 +1,41 @@
+"""How old each asset may become, in one place; the UI shows it and `freshness_sensor` acts on it."""
+
+import warnings
+from datetime import timedelta
+
+import dagster as dg
+
+from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, REFRESHED
+from ml_assets.learning.spec import ModelSpec, model_specs
+
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+"""For what every new day renews."""
+TRAINED = ("training_set", "refit", "tuning", "candidate", "evaluation", "champion")
+"""Assets of a model that only training renews."""
+
+
+def trained_within(spec: ModelSpec) -> dg.FreshnessPolicy:
+    """For what training renews: it may become as old as the model's YAML says."""
+    oldest = timedelta(days=spec.retraining.max_age_days)
+    return dg.FreshnessPolicy.time_window(fail_window=oldest, warn_window=oldest * 0.8)
+
+
+def with_freshness(defs: dg.Definitions) -> dg.Definitions:
+    """The same definitions with a freshness policy on every raw, feature, model and deployment asset."""
+    specs = {spec.name: spec for spec in model_specs()}
+
+    def policy(asset: dg.AssetSpec) -> dg.FreshnessPolicy | None:
+        if asset.group_name in {*DATA_GROUPS, FEATURE_STORE}:
+            return DAILY
+        model, name = specs.get(asset.key.path[0]), asset.key.path[-1]
+        if model is None:
+            return None
+        return DAILY if name in REFRESHED else trained_within(model) if name in TRAINED else None
+
+    def apply(asset: dg.AssetSpec) -> dg.AssetSpec:
+        found = policy(asset)
+        return asset if found is None else dg.apply_freshness_policy(asset, found)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return defs.map_resolved_asset_specs(func=apply)

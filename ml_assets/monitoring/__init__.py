@@ -1,0 +1,1 @@
+"""Watching a deployed model: drift, quality, skew and service level, from the daily tables of its predictions."""

@@ -1,0 +1,197 @@
+"""Which rows and days are judged, and which they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.learning.spec import DriftSpec
+from ml_assets.monitoring.psi import GROUPS, BoolArray
+from ml_assets.monitoring.reports import Report
+from ml_assets.predictions import days_with_traffic, open_days
+from ml_assets.registry.release import Arm
+from ml_assets.settings import Settings
+
+LEAST_CUSTOMERS = 20
+"""A day with fewer customers says nothing about their kind, however many rows they have."""
+
+UNREADABLE = "features"
+"""Degraded: the answer was made without features."""
+
+_ANSWERS = f"""
+create temp view answers as
+select *, time::date as day, list_contains(degraded, '{UNREADABLE}') as featureless
+from predictions
+where arm in ('{Arm.CHAMPION}', '{Arm.CANARY}', '{Arm.SHADOW}')
+"""
+_VERSION = f"""
+select model_version from answers
+where day = $day and arm <> '{Arm.SHADOW}'
+group by all order by count(*) desc, model_version limit 1
+"""
+_VOLUMES = """
+with lists as (
+    select prediction_id, count(*) as rows from shown group by all
+)
+select day,
+    coalesce(sum(rows) filter (not featureless), 0)::bigint,
+    count(*) filter (not featureless),
+    count(distinct customer_id) filter (not featureless),
+    count(*) filter (featureless),
+    max(as_of)
+from answers left join lists using (prediction_id)
+where model_version = $version
+group by day order by day
+"""
+_REQUESTS = """
+create temp view requests as
+select {place}, prediction_id, session from answers where model_version = '{version}' and not featureless
+"""
+_TRAFFIC = f"""
+create temp view traffic as
+select {{place}}, (hash(category_id) % {GROUPS})::utinyint as kin, hash(prediction_id, position) as draw, {{columns}}
+from (select *, time::date as day from shown)
+where model_version = '{{version}}' and arm in ('{Arm.CHAMPION}', '{Arm.CANARY}', '{Arm.SHADOW}')
+    and prediction_id not in (select prediction_id from answers where featureless)
+"""
+
+
+class Volume(Report):
+    """How much traffic of one version a day had: shown products, answers, customers.
+
+    `featureless` answers were made while the online store could not be read; they are in none of the others.
+    `as_of` is what the features knew that day.
+    """
+
+    day: date
+    rows: int
+    answers: int
+    customers: int
+    featureless: int
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Days:
+    """The days that are judged and those they are compared with, ascending.
+
+    `left_out` were days of the reference's time that had drifted themselves; `as_of` is what the features knew
+    on each of the reference's days (nothing said: each day something else).
+    """
+
+    windows: tuple[date, ...]
+    reference: tuple[date, ...]
+    left_out: tuple[date, ...]
+    as_of: tuple[datetime, ...] = ()
+
+    @property
+    def all(self) -> tuple[date, ...]:
+        """The reference's days, then the judged ones."""
+        return (*self.reference, *self.windows)
+
+    @property
+    def nth(self) -> NDArray[np.int64]:
+        """Days since the first one, of each."""
+        return np.array([(day - self.all[0]).days for day in self.all])
+
+
+def traffic_days(settings: Settings, model: str, day: date, spec: DriftSpec) -> list[date]:
+    """The newest published days with answers up to `day`, as many as could be needed."""
+    wanted = 2 * (spec.reference_days + spec.windows)
+    return days_with_traffic(settings, model, day - timedelta(days=2 * wanted), day)[-wanted:]
+
+
+def volumes_of(
+    settings: Settings, model: str, days: Sequence[date], day: date
+) -> tuple[str | None, tuple[Volume, ...]]:
+    """The version that made most of the answers shown on `day`, and its traffic on these days.
+
+    A version's shadow answers count as its traffic: it made them from the same requests. None when no model
+    answered anybody that day.
+    """
+    with _open(settings, model, days) as connection:
+        found = connection.execute(_VERSION, {"day": day}).fetchone()
+        if found is None:
+            return None, ()
+        rows = connection.execute(_VOLUMES, {"version": found[0]}).fetchall()
+    return found[0], tuple(Volume(**dict(zip(Volume.model_fields, row, strict=True))) for row in rows)
+
+
+def choose_days(volumes: Sequence[Volume], spec: DriftSpec, alarmed: Collection[date]) -> Days | None:
+    """The newest days as windows and the days before them as reference; None when these are too few.
+
+    While traffic is young, fewer windows are judged, so that the reference keeps `min_reference_days`. Days
+    that drifted themselves are left out of the reference as long as it stays usable: a change is news until the
+    model was made anew or all days that are compared with have changed.
+
+    Args:
+        volumes: days with enough traffic, ascending; the newest is the day in question.
+        spec: how many days of each.
+        alarmed: days that drifted against their own reference.
+    """
+    judged = min(spec.windows, len(volumes) - spec.min_reference_days)
+    if judged < 1:
+        return None
+    before = volumes[:-judged][-spec.reference_days :]
+    usual = [each for each in before if each.day not in alarmed]
+    kept = usual if len(usual) >= spec.min_reference_days and _moves(usual) else before
+    if not _moves(kept):
+        return None
+    return Days(
+        windows=tuple(each.day for each in volumes[-judged:]),
+        reference=tuple(each.day for each in kept),
+        left_out=tuple(each.day for each in before if each not in kept),
+        as_of=tuple(each.as_of for each in kept),
+    )
+
+
+def _moves(volumes: Sequence[Volume]) -> bool:
+    """Whether the features were refreshed in between: else nobody knows how far a usual day's lie apart."""
+    return len({each.as_of for each in volumes}) > 1
+
+
+def compared_with(days: Days) -> BoolArray:
+    """[T, D] which reference days each day is compared with.
+
+    Days of the same weekday, where the reference has at least two of them; else all. A day of the reference
+    only with those on which the features knew something else: what they show is what a refresh does.
+    """
+    weekday = np.array([day.weekday() for day in days.all])
+    same = weekday[:, None] == weekday[None, : len(days.reference)]
+    chosen: BoolArray = np.where((same.sum(axis=1) >= 2)[:, None], same, True)
+    as_of = np.array(days.as_of or days.reference, dtype="datetime64[us]")
+    other = as_of[:, None] != as_of[None, :]
+    own = chosen[: len(as_of)] & other
+    chosen[: len(as_of)] = np.where(own.any(axis=1)[:, None], own, other)
+    return chosen
+
+
+def open_traffic(
+    settings: Settings, model: str, version: str, days: Days, columns: Sequence[str]
+) -> duckdb.DuckDBPyConnection:
+    """A connection with the views `traffic` (shown products) and `requests` of one version on these days.
+
+    Both have `nth` (days since the first) and `grp` (group of customers). `traffic` has `kin` (group of
+    categories), `draw` (a fixed random number) and the columns; one that the log does not have is missing throughout.
+    """
+    connection = _open(settings, model, days.all)
+    known = {name for (name,) in connection.execute("select column_name from (describe shown)").fetchall()}
+    listed = ", ".join(f'"{name}"' if name in known else f'null::float as "{name}"' for name in columns)
+    place = f"(day - date '{days.all[0]}')::smallint as nth, (hash(customer_id) % {GROUPS})::utinyint as grp"
+    said = version.replace("'", "''")
+    connection.execute(_REQUESTS.format(place=place, version=said))
+    connection.execute(_TRAFFIC.format(place=place, version=said, columns=listed))
+    return connection
+
+
+def _open(settings: Settings, model: str, days: Sequence[date]) -> duckdb.DuckDBPyConnection:
+    """The days' tables with the view `answers`: what models made."""
+    connection = open_days(settings, model, days)
+    connection.execute("set enable_progress_bar = false")  # on in spawned processes, which look interactive
+    connection.execute(_ANSWERS)
+    return connection

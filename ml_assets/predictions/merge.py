@@ -1,0 +1,141 @@
+"""The parts of a day as its tables: each answer once, with outcomes, sorted, in bounded pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from pathlib import Path
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.predictions.outcomes import KEPT, find_outcomes
+from ml_assets.predictions.parts import Kind, parts_home, rows_in, select, walk_parts
+from ml_assets.predictions.reading import quote, scan
+from ml_assets.predictions.tables import PREDICTIONS, REFUSALS, SHOWN, WHERE
+from ml_assets.registry.release import Arm
+from ml_assets.settings import Settings
+
+FLAGS = pa.schema([("clicked", pa.bool_()), ("carted", pa.bool_()), ("purchased", pa.bool_())])
+"""Outcomes as known when the day was published; false for what nobody saw."""
+
+DAILY = {Kind.PREDICTIONS: PREDICTIONS, Kind.SHOWN: pa.schema([*SHOWN, *FLAGS]), Kind.REFUSALS: REFUSALS}
+"""Tables of a day; a float32 column per feature follows in `shown`."""
+
+INPUTS = "inputs.json"
+"""Beside the tables: the files of answers that they were made from, relative to the folder of the parts."""
+
+BATCH_ROWS = 50_000
+ROW_GROUP = 100_000
+
+_PREDICTIONS = "select {columns} from {files} semi join kept using (segment, line) order by time, prediction_id"
+_SHOWN = f"""
+select {{columns}},
+    shown.arm <> '{Arm.SHADOW}' and outcomes.prediction_id is not null as clicked,
+    shown.arm <> '{Arm.SHADOW}' and coalesce(outcomes.carted, false) as carted,
+    shown.arm <> '{Arm.SHADOW}' and coalesce(outcomes.purchased, false) as purchased
+    {{features}}
+from {{files}} as shown
+semi join kept on shown.segment = kept.segment and shown.line = kept.line
+left join outcomes on shown.prediction_id = outcomes.prediction_id and shown.product_id = outcomes.product_id
+order by shown.time, shown.prediction_id, shown.position
+"""
+_REFUSALS = "select {columns} from {files} order by all"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What was written of a day: rows of each table, and lines of the same answer that were left out."""
+
+    predictions: int
+    shown: int
+    refusals: int
+    duplicates: int
+
+
+def merge_day(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, spec: ModelSpec, day: date, folder: Path
+) -> Merged:
+    """Write the day's tables into `folder`: the same bytes for the same rows and outcomes, however they arrived.
+
+    Raises:
+        ml_assets.warehouse.WarehouseError: when outcomes are to come from events that cannot be read.
+    """
+    home, start = parts_home(settings, spec.name), datetime.combine(day, time())
+    every = walk_parts(home)
+    files = {kind: select(every, kind, start, start + timedelta(days=1)) for kind in DAILY}
+    lines = scan(connection, files[Kind.PREDICTIONS], pa.schema([*WHERE, *PREDICTIONS]))
+    connection.execute(f"create temp table kept as {KEPT.format(predictions=lines)}")
+    if files[Kind.SHOWN]:
+        find_outcomes(connection, settings, spec.monitoring.quality, day, every)
+    schema = _day_schema(files[Kind.SHOWN])
+    tables = {
+        Kind.PREDICTIONS: (PREDICTIONS, _query(connection, _PREDICTIONS, PREDICTIONS, files[Kind.PREDICTIONS])),
+        Kind.SHOWN: (schema, _shown(connection, schema, files[Kind.SHOWN])),
+        Kind.REFUSALS: (REFUSALS, _query(connection, _REFUSALS, REFUSALS, files[Kind.REFUSALS])),
+    }
+    written = {kind: _write(folder / f"{kind}.parquet", *table) for kind, table in tables.items()}
+    inputs = [path.relative_to(home).as_posix() for path in files[Kind.PREDICTIONS]]
+    (folder / INPUTS).write_bytes(orjson.dumps(inputs, option=orjson.OPT_INDENT_2))
+    logged = sum(rows_in(path) for path in files[Kind.PREDICTIONS])
+    answers = written[Kind.PREDICTIONS]
+    return Merged(answers, written[Kind.SHOWN], written[Kind.REFUSALS], duplicates=logged - answers)
+
+
+def _query(
+    connection: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema, files: Sequence[Path]
+) -> Iterator[pa.Table]:
+    if files:
+        columns = ", ".join(quote(name) for name in schema.names)
+        source = scan(connection, files, schema)
+        yield from _batches(connection.sql(sql.format(columns=columns, files=source)), schema)
+
+
+def _shown(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, files: Sequence[Path]) -> Iterator[pa.Table]:
+    """Hour by hour, so that only an hour has to be sorted at once."""
+    columns = ", ".join(f"shown.{name}" for name in SHOWN.names)
+    for _, found in groupby(files, key=lambda path: path.stem):
+        hour = list(found)
+        features = "".join(f", shown.{quote(name)}" for name in _features(hour))
+        sql = _SHOWN.format(columns=columns, features=features, files=scan(connection, hour, SHOWN))
+        yield from _batches(connection.sql(sql), schema)
+
+
+def _batches(rows: duckdb.DuckDBPyRelation, schema: pa.Schema) -> Iterator[pa.Table]:
+    """Rows with the columns of `schema`; those they do not have are null."""
+    for batch in rows.to_arrow_reader(BATCH_ROWS):
+        columns = [
+            batch[name].cast(kind) if name in batch.schema.names else pa.nulls(len(batch), kind)
+            for name, kind in zip(schema.names, schema.types, strict=True)
+        ]
+        yield pa.table(columns, schema=schema)
+
+
+def _day_schema(files: Sequence[Path]) -> pa.Schema:
+    return pa.schema([*DAILY[Kind.SHOWN], *((name, pa.float32()) for name in _features(files))])
+
+
+def _features(files: Sequence[Path]) -> list[str]:
+    """Names of the features in any of the files, sorted."""
+    names = {name for path in files for name in pq.read_schema(path).names}
+    return sorted(names - {*WHERE.names, *SHOWN.names})
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    """Write row groups of equal size: the bytes do not depend on how the rows were cut before. Returns the rows."""
+    texts = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    rows, held = 0, schema.empty_table()
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts) as writer:
+        for table in tables:
+            held = pa.concat_tables([held, table])
+            rows += len(table)
+            while len(held) >= ROW_GROUP:
+                writer.write_table(held.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                held = held.slice(ROW_GROUP)
+        writer.write_table(held.combine_chunks(), row_group_size=ROW_GROUP)
+    return rows

@@ -1,0 +1,130 @@
+"""Checked lines as Arrow tables: the columns of every kind of part."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import chain
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from ml_assets.predictions.lines import FeatureNames, Line, Outcome, Prediction, Refusal
+from ml_assets.predictions.parts import Kind, hour_of
+
+TIME = pa.timestamp("us")
+STRINGS = pa.list_(pa.string())
+WHERE = pa.schema([("segment", pa.dictionary(pa.int32(), pa.string())), ("line", pa.int64())])
+"""Identity of a line in the parts: its segment, and the byte it starts at."""
+
+PREDICTIONS = pa.schema(
+    {
+        "prediction_id": pa.string(), "time": TIME, "logged_at": TIME, "as_of": TIME, "model_version": pa.string(),
+        "index": pa.string(), "arm": pa.string(), "release_id": pa.string(), "customer_id": pa.string(),
+        "customer_known": pa.bool_(), "k": pa.int32(), "session": pa.string(), "candidates": STRINGS,
+        "ranked": pa.int32(), "degraded": STRINGS, "unknown_products": STRINGS, "served_by": pa.string(),
+        "latency_ms": pa.float64(),
+    }
+)  # fmt: skip
+"""One row per answer; `session` is JSON, times are UTC without a zone."""
+
+SHOWN = pa.schema(
+    {
+        "prediction_id": pa.string(), "time": TIME, "model_version": pa.string(), "arm": pa.string(),
+        "customer_id": pa.string(), "position": pa.int32(), "product_id": pa.string(), "category_id": pa.string(),
+        "score": pa.float32(), "propensity": pa.float64(), "sources": STRINGS,
+    }
+)  # fmt: skip
+"""One row per product of an answer; a float32 column per feature of the model follows, null where it is missing."""
+
+OUTCOMES = pa.schema({"prediction_id": pa.string(), "product_id": pa.string(), "event_type": pa.string(), "time": TIME})
+REFUSALS = pa.schema({"time": TIME, "status": pa.int32(), "latency_ms": pa.float64(), "error": pa.string()})
+BAD = pa.schema({"reason": pa.string(), "raw": pa.binary()})
+"""`raw`: the bytes of the line as they were."""
+
+RENAMED = {"customer_id": "customer", "product_id": "product"}
+"""Columns that the line calls otherwise."""
+
+Bad = tuple[int, str, bytes]
+"""Where a line starts, why it is bad, and its bytes."""
+
+
+def build(
+    segment: str, lines: Iterable[Line], bad: Sequence[Bad], names: FeatureNames, now: datetime
+) -> dict[tuple[Kind, str], pa.Table]:
+    """Tables by kind and hour of one range of a segment; `now` is the hour of what is bad."""
+    hours: dict[tuple[Kind, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        hours[_KIND[type(line.record)], hour_of(line.record.time)].append(line)
+    tables = {}
+    for (kind, hour), found in hours.items():
+        tables[kind, hour] = _where(segment, [line.at for line in found], _table(found, _SCHEMA[kind]))
+        if kind is Kind.PREDICTIONS:
+            tables[Kind.SHOWN, hour] = _shown(tables[kind, hour], found, names)
+    if bad:
+        at, reason, raw = zip(*bad, strict=True)
+        tables[Kind.BAD, hour_of(now)] = _where(segment, at, pa.table([reason, raw], schema=BAD))
+    return tables
+
+
+_KIND = {Prediction: Kind.PREDICTIONS, Outcome: Kind.OUTCOMES, Refusal: Kind.REFUSALS}
+_SCHEMA = {Kind.PREDICTIONS: PREDICTIONS, Kind.OUTCOMES: OUTCOMES, Kind.REFUSALS: REFUSALS}
+
+
+def _where(segment: str, at: Sequence[int], table: pa.Table) -> pa.Table:
+    names = pa.array([segment]).dictionary_encode().take(pa.array(np.zeros(len(at), dtype=np.int32)))
+    where = pa.table([names, pa.array(at, pa.int64())], schema=WHERE)
+    return pa.table([*where.columns, *table.columns], schema=pa.schema([*WHERE, *table.schema]))
+
+
+def _table(lines: Sequence[Line], schema: pa.Schema) -> pa.Table:
+    return pa.table([_column(lines, field) for field in schema], schema=schema)
+
+
+def _column(lines: Sequence[Line], field: pa.Field) -> pa.Array:
+    key = RENAMED.get(field.name, field.name)
+    values = [getattr(line.record, key) for line in lines]
+    return pa.array([orjson.dumps(value).decode() for value in values] if key == "session" else values, field.type)
+
+
+def _shown(predictions: pa.Table, lines: Sequence[Line], names: FeatureNames) -> pa.Table:
+    """A row per product; answers of models with the same features lie together."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row, line in enumerate(lines):
+        groups[_answer(line).features_id or ""].append(row)
+    tables = [
+        _of_one_model(predictions.take(pa.array(rows)), [lines[row] for row in rows], names(name) if name else ())
+        for name, rows in groups.items()
+    ]
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _of_one_model(predictions: pa.Table, lines: Sequence[Line], features: tuple[str, ...]) -> pa.Table:
+    records = [_answer(line) for line in lines]
+    answer = np.repeat(np.arange(len(records)), [len(record.products) for record in records])
+    repeated = predictions.select([*WHERE.names, *_PER_ANSWER]).take(pa.array(answer))
+    columns = [*repeated.columns, *(_flat(records, field) for field in SHOWN if field.name in _PER_PRODUCT)]
+    if features:
+        matrix = np.concatenate([line.features for line in lines if line.features is not None])
+        columns += [pa.array(column, from_pandas=True) for column in np.ascontiguousarray(matrix.T)]
+    schema = pa.schema([*WHERE, *SHOWN, *((name, pa.float32()) for name in features)])
+    return pa.table(columns, schema=schema)
+
+
+def _answer(line: Line) -> Prediction:
+    assert isinstance(line.record, Prediction)  # noqa: S101  # a file of answers has nothing else
+    return line.record
+
+
+_PER_PRODUCT = {
+    "position": "positions", "product_id": "products", "category_id": "categories", "score": "scores",
+    "propensity": "propensities", "sources": "sources",
+}  # fmt: skip
+_PER_ANSWER = [name for name in SHOWN.names if name not in _PER_PRODUCT]
+
+
+def _flat(records: Sequence[Prediction], field: pa.Field) -> pa.Array:
+    values = chain.from_iterable(getattr(record, _PER_PRODUCT[field.name]) for record in records)
+    return pa.array(list(values), field.type)

@@ -1,0 +1,53 @@
+"""One attempt at training again: the cheap refit first; what it found decides whether tuning is paid for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.registry.versions import VersionRef
+from ml_assets.retraining.journal import record_refit
+from ml_assets.retraining.refit import refit
+from ml_assets.settings import Settings
+from ml_assets.warehouse import as_of
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """Whether to go on to tuning and training, why, and the refit's figures (none when no refit was needed)."""
+
+    go_on: bool
+    reason: str
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def attempt(
+    spec: ModelSpec,
+    settings: Settings,
+    dataset: DatasetRef,
+    champion: VersionRef | None,
+    *,
+    cause: str = "",
+    cause_id: str = "",
+) -> Attempted:
+    """Refit and note what it found in the retraining journal; what a person asked for is never held back.
+
+    Args:
+        spec: the model.
+        settings: the deployment.
+        dataset: the training set of this attempt.
+        champion: the version to beat, None while there is none.
+        cause: why the model is trained again; empty when a person asked.
+        cause_id: names the cause in the journal.
+    """
+    if not cause:
+        return Attempted(True, "asked for by a person: nothing is held back")
+    report = refit(spec, settings, dataset, champion)
+    day = as_of(settings).date()
+    record_refit(
+        settings, spec, report, cause=cause, cause_id=cause_id, training_set=dataset.fingerprint, day=day
+    )  # fmt: skip
+    names = ("value", "champion_value", "gain", "low", "high", "rounds", "groups", "seconds")
+    figures = {name: float(value) for name in names if (value := getattr(report, name)) is not None}
+    return Attempted(report.helps, report.reason, figures)

@@ -1,0 +1,108 @@
+"""Gather the facts: from the registry, the warehouse, the monitoring's reports and the journals; decides nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+import duckdb
+
+from ml_assets.learning.dataset import decisions_of, split_now
+from ml_assets.learning.fingerprint import DATA_CODE, TRAINING_CODE, code_version
+from ml_assets.learning.provenance import Provenance, code_changes, data_changes, spec_changes
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.split import Split
+from ml_assets.registry.promote import champion
+from ml_assets.registry.release import read_release, release_path
+from ml_assets.registry.versions import VersionRef
+from ml_assets.retraining.alarms import drift_alarm, quality_alarm
+from ml_assets.retraining.facts import Calendar, Facts, Trained
+from ml_assets.retraining.journal import attempts
+from ml_assets.settings import Settings
+from ml_assets.warehouse import as_of, connect
+
+PATIENCE = 5.0
+"""Seconds to wait for a warehouse that is being written: whoever asks will ask again."""
+
+
+def gather(
+    spec: ModelSpec, settings: Settings, failed_data_checks: Sequence[str] = (), in_flight: bool = False
+) -> Facts:
+    """Everything `decide` looks at, as of now.
+
+    Args:
+        spec: the model.
+        settings: the deployment.
+        failed_data_checks: "asset: check: text" of each check on data that fails now.
+        in_flight: a training of this model waits or runs.
+
+    Raises:
+        WarehouseError: when the warehouse cannot be read, or holds no day.
+        CorruptedVersionError: when the champion's files were altered.
+    """
+    trained, then = _trained(spec, champion(settings, spec))
+    today = as_of(settings, PATIENCE).date()
+    code = (*code_changes(then), *spec_changes(then, spec)) if then else ()
+    with connect(settings, PATIENCE) as warehouse:
+        calendar = _calendar(spec, warehouse)
+        data = tuple(data_changes(then, spec, warehouse)) if then else ()
+    return Facts(
+        today=today,
+        champion=trained,
+        calendar=calendar,
+        drift=drift_alarm(spec, settings, today),
+        loss=quality_alarm(spec, settings, today),
+        failed_data_checks=tuple(failed_data_checks),
+        in_flight=in_flight,
+        releasing=_releasing(settings, spec),
+        attempts=attempts(settings, spec),
+        code=code,
+        data=data,
+        code_id=_code_id(code),
+    )
+
+
+def _trained(spec: ModelSpec, version: VersionRef | None) -> tuple[Trained, Provenance] | tuple[None, None]:
+    if version is None:
+        return None, None
+    then = Provenance.of(version)
+    if then.trained_until is None:
+        raise ValueError(f"{version.path}: model.json does not say which decisions it was trained on; train again")
+    known = then.trained_until + timedelta(days=spec.horizon_days - 1)
+    return Trained(version.version, then.trained_until, known), then
+
+
+def _calendar(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection) -> Calendar | None:
+    decisions = decisions_of(warehouse, spec)
+    if not decisions:
+        return None
+    fresh = _cut(spec.model_copy(update={"split": spec.retraining.split}), warehouse)
+    regular = _cut(spec, warehouse)
+    return Calendar(
+        newest=decisions[-1],
+        every_days=(decisions[-1] - decisions[-2]).days if len(decisions) > 1 else spec.horizon_days,
+        fresh=max((*fresh.train, *fresh.validation)) if fresh else None,
+        judged=min(regular.test) if regular else None,
+    )
+
+
+def _cut(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection) -> Split | None:
+    try:
+        return split_now(warehouse, spec)
+    except ValueError:  # too few decisions so far
+        return None
+
+
+def _releasing(settings: Settings, spec: ModelSpec) -> bool:
+    """A release under way; a broken file is none, for the service neither."""
+    try:
+        return read_release(release_path(settings, spec.name)) is not None
+    except ValueError:
+        return False
+
+
+def _code_id(changed: Sequence[str]) -> str:
+    """Names the present code and spec; empty when nothing changed."""
+    said = "\n".join([code_version((*DATA_CODE, *TRAINING_CODE)), *changed])
+    return hashlib.sha256(said.encode()).hexdigest()[:12] if changed else ""

@@ -1,0 +1,97 @@
+"""`POST /recommend` (or the model's own route): read, routed, answered, counted, logged.
+
+Scoring runs on the event loop itself: an answer takes a few milliseconds of one core, which a thread would
+only make slower.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from serving import lines
+from serving.config import ServiceConfig
+from serving.follower import Follower
+from serving.lines import Asked
+from serving.metrics import Metrics
+from serving.prediction_log import PredictionLog
+from serving.router import Answered, Router
+from serving.schemas import Refusal, Reply, parse_request
+from serving.shadow import Shadow
+
+logger = logging.getLogger("serving.recommend")
+
+
+class Recommend:
+    """Answers requests for recommendations with what the follower serves at that moment."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        follower: Follower,
+        router: Router,
+        *,
+        log: PredictionLog,
+        shadow: Shadow,
+        metrics: Metrics,
+        served_by: str,
+        replay: bool,
+    ) -> None:
+        self._config, self._follower, self._router = config, follower, router
+        self._log, self._shadow, self._metrics = log, shadow, metrics
+        self._served_by, self._replay = served_by, replay
+
+    def handle(self, body: bytes) -> Reply:
+        """The ranked answer.
+
+        Raises:
+            Refusal: 4xx naming the fields that are wrong.
+        """
+        began = time.perf_counter()
+        request = parse_request(body, self._config.max_k, replay=self._replay)
+        asked = Asked(uuid.uuid4().hex, request, request.k or self._config.k, request.time or datetime.now(UTC))
+        # read once: the answer is of one version whatever happens meanwhile
+        serving = self._follower.serving
+        try:
+            answered = self._router.answer(serving, request, asked.k)
+        except Refusal as refusal:
+            return self.refuse(Refusal(refusal.status, f"{refusal.error}: {self._follower.reason}"), began, asked.at)
+        except Exception:
+            logger.exception("a request could not be answered")
+            wrong = Refusal(500, "the request could not be answered; the service's log says why")
+            return self.refuse(wrong, began, asked.at)
+        seconds = time.perf_counter() - began
+        self._metrics.answered(answered, seconds)
+        self._log.put(lines.prediction(asked, answered, seconds, self._served_by))
+        return Reply(200, _body(asked, answered), self._afterwards(asked, answered))
+
+    def refuse(self, refusal: Refusal, began: float, at: datetime | None = None) -> Reply:
+        """Count and log a refusal and say it."""
+        self._metrics.requests.labels(str(refusal.status)).inc()
+        self._log.put(lines.refusal(refusal, began, at))
+        return Reply(refusal.status, refusal.body())
+
+    def _afterwards(self, asked: Asked, answered: Answered) -> Callable[[], None] | None:
+        if answered.shadow is None:
+            return None
+        return partial(self._shadow.put, asked, answered.shadow, answered.release_id)
+
+
+def _body(asked: Asked, answered: Answered) -> dict[str, Any]:
+    answer = answered.answer
+    return {
+        "prediction_id": asked.prediction_id,
+        "model_version": answered.model_version,
+        "arm": answered.arm.value,
+        "customer": asked.request.customer,
+        "customer_known": answer.customer_known,
+        "products": answer.products,
+        "scores": answer.scores,
+        "unknown_products": answer.unknown_products,
+        "degraded": answer.degraded,
+    }
