@@ -77,7 +77,7 @@ bench-swaps: setup ## a hundred model swaps under load, on what `make demo` made
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-	  --group dev pyproject.toml -o requirements.lock
+	  --all-extras --group dev pyproject.toml -o requirements.lock
 
 clean: ## remove what was made: var/, caches (not .venv)
 	@test ! -x $(BIN)/python || $(BIN)/python -m ml_assets stop || true

@@ -11,13 +11,16 @@ from ml_assets.ingestion.spec import SourceSpec, TableSpec, load_source
 from ml_assets.settings import load_settings
 
 LANDING = "landing"
+LANDS = {"ml_assets/lands": "true"}
+"""Tag of the assets that bring rows from a source; the job `land` takes all that have it."""
 
 
 class EventSource(dg.Component, dg.Model, dg.Resolvable):
     """The raw tables of the shop named by `ML_ASSETS_SHOP`: one daily-partitioned asset and its quarantine each.
 
-    The tables, their addresses and their contract are in `shops/<name>.yaml`. A shop with a `simulation:` section
-    also gets the asset that plays the outside world and drops the files.
+    The tables, their addresses and their contract are in `shops/<name>.yaml`. A table with a `source:` also gets the
+    asset that lands what the source has; a shop with a `simulation:` section the one that plays the outside world
+    and drops the files.
     """
 
     prefix: str = "shop"
@@ -33,6 +36,8 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         built: list[Any] = [] if source.simulation is None else [self._landing(source)]
         checks: list[dg.AssetChecksDefinition] = []
         for table in source.tables.values():
+            if table.source is not None:
+                built.append(self._landed(source, table))
             built.append(self._table(source, table))
             checks.extend([*self._checks(table), self._usual(source, table)])
         return dg.Definitions(assets=built, asset_checks=checks)
@@ -61,8 +66,38 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
         return landing
 
+    def _landed(self, source: SourceSpec, table: TableSpec) -> dg.AssetsDefinition:
+        taken = table.source
+        assert taken is not None  # noqa: S101  # asked by the caller
+
+        @dg.asset(
+            key=self._key(f"{table.name}_{LANDING}"), group_name=self.group, owners=[self.owner], tags=LANDS,
+            kinds={taken.kind, "parquet"}, pool=f"landing_{table.name}",
+            description=f"What {taken.named} has, as immutable raw files by day: each row, message or object once.",
+        )  # fmt: skip
+        def landed(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+            from ml_assets.ingestion.sources.land import land
+
+            found = land(source, table.name, load_settings(), progress=context.log.info)
+            days = [day.isoformat() for day in found.days]
+            return dg.MaterializeResult(
+                metadata={
+                    "pieces": found.pieces,
+                    "files": found.files,
+                    "rows": found.rows,
+                    "first_day": days[0] if days else "none",
+                    "last_day": days[-1] if days else "none",
+                    "complete_to": str(found.complete_to or "each day whose files are there"),
+                    "notes": dg.MetadataValue.json(list(found.notes[-20:])),
+                }
+            )
+
+        return landed
+
     def _table(self, source: SourceSpec, table: TableSpec) -> dg.AssetsDefinition:
         upstream = [self._key(name) for name in table.upstream]
+        if table.source is not None:
+            upstream.append(self._key(f"{table.name}_{LANDING}"))
         if source.simulation is not None:
             upstream.append(self._key(LANDING))
         shared: dict[str, Any] = {

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from ml_assets.ingestion.errors import IngestionError
+from ml_assets.ingestion.sources.journal import Journal
 from ml_assets.ingestion.spec import Format, TableSpec
 from ml_assets.settings import PROJECT, Settings
 
@@ -36,6 +37,12 @@ class SourceFile:
     label: str
     format: Format
     day: date | None
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time in nanoseconds: another stamp means that the file was written again."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def address_of(table: TableSpec, settings: Settings) -> str:
@@ -68,12 +75,28 @@ def source_files(table: TableSpec, settings: Settings, days: Sequence[date]) -> 
         return [_source_file(path, address, table, None) for path in paths]
     found = {day: _expand(address.replace("{day}", day.isoformat())) for day in days}
     missing = [day for day, paths in found.items() if not paths]
-    if missing:
+    if table.source is not None:
+        _check_complete(table, settings, days)
+    elif missing:
         first = address.replace("{day}", missing[0].isoformat())
         others = f" (and {len(missing) - 1} more days, to {missing[-1]})" if len(missing) > 1 else ""
         remedy = "deliver it (with no rows when nothing happened) and run the day again"
         raise IngestionError(f"no file for {table.name} of {missing[0]}{others}", file=first, remedy=remedy)
     return [_source_file(path, address, table, day) for day, paths in found.items() for path in paths]
+
+
+def _check_complete(table: TableSpec, settings: Settings, days: Sequence[date]) -> None:
+    """A landed table's days are whole up to where its journal says so; such a day without files had no rows."""
+    journal = Journal(settings.landing / table.name)
+    if table.source is not None and table.source.by_day:
+        waiting = sorted(set(days) - set(journal.days_since(0)))
+    else:
+        complete_to = journal.complete_to
+        waiting = [day for day in days if complete_to is None or day > complete_to]
+    if waiting:
+        problem = f"{table.name} of {waiting[0]} has not landed completely"
+        remedy = "run the job `land`, or wait until the day is over at the source, and run the day again"
+        raise IngestionError(problem, file=journal.folder, remedy=remedy)
 
 
 def _expand(address: str) -> list[Path]:

@@ -12,12 +12,13 @@ from pathlib import Path
 import duckdb
 
 from ml_assets.files import sha256_file
-from ml_assets.ingestion.addresses import source_files
+from ml_assets.ingestion.addresses import SourceFile, source_files
 from ml_assets.ingestion.checks import checked_sql, derived_sql, raw_sql
 from ml_assets.ingestion.columns import Binder
 from ml_assets.ingestion.duplicates import mark_duplicates
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.ledger import LedgerEntry, append_entries, days_between
+from ml_assets.ingestion.messages import keys_read, open_messages
 from ml_assets.ingestion.parts import write_good, write_quarantine
 from ml_assets.ingestion.publish import Stage, part, stage
 from ml_assets.ingestion.readers import DELIVER_AGAIN, RawFile, literal, open_raw, quote
@@ -116,9 +117,8 @@ def _open_files(run: Run, days: Sequence[date]) -> list[RawFile]:
     copies = run.stage.folder / "copies"
     copies.mkdir()
     found = source_files(run.table, run.settings, days)
-    files = [
-        open_raw(file, run.table, copies / f"{number:06d}.parquet", run.connection) for number, file in enumerate(found)
-    ]
+    keys = keys_read(run.source, run.table, run.connection) if run.table.format == "messages" else ()
+    files = [_open(run, file, keys, copies / f"{number:06d}.parquet") for number, file in enumerate(found)]
     checked: set[tuple[str, ...]] = set()
     for raw in files:
         empty_jsonl = raw.staged and not raw.rows and not raw.columns
@@ -126,6 +126,12 @@ def _open_files(run: Run, days: Sequence[date]) -> list[RawFile]:
             Binder(run.source, run.table, raw.columns, raw.file.path, run.connection).check()
             checked.add(raw.columns)
     return files
+
+
+def _open(run: Run, file: SourceFile, keys: Sequence[str], copy: Path) -> RawFile:
+    if file.format == "messages":
+        return open_messages(file, keys, copy, run.connection)
+    return open_raw(file, run.table, copy, run.connection)
 
 
 def _chunks(run: Run, files: Sequence[RawFile], days: Sequence[date]) -> Iterator[Chunk]:

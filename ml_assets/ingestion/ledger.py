@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from ml_assets.files import sha256_file
-from ml_assets.ingestion.addresses import source_files
+from ml_assets.ingestion.addresses import source_files, stamp_of
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.publish import part
 from ml_assets.ingestion.report import DayReport, IngestReport
@@ -106,7 +107,7 @@ def changed_days(source: SourceSpec, table: str, settings: Settings, start: date
     spec = source.table(table)
     days = days_between(start, end)
     entries = read_ledger(settings.lake, table)
-    hashes = [(file, sha256_file(file.path)) for file in source_files(spec, settings, days)]
+    hashes = [(file, _sha256(file.path, stamp_of(file.path))) for file in source_files(spec, settings, days)]
     return [
         day
         for day in days
@@ -117,6 +118,12 @@ def changed_days(source: SourceSpec, table: str, settings: Settings, start: date
             part(settings.lake, table, day),
         )
     ]
+
+
+@lru_cache(maxsize=50_000)
+def _sha256(path: Path, stamp: tuple[int, int]) -> str:
+    """Of a file's bytes; not computed again while its size and time are the same, since sensors ask all day."""
+    return sha256_file(path)
 
 
 def _is_current(entry: LedgerEntry | None, sources: dict[str, str], table: TableSpec, published: Path) -> bool:

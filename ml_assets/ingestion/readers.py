@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from ml_assets.files import sha256_file
-from ml_assets.ingestion.addresses import SourceFile
+from ml_assets.ingestion.addresses import SourceFile, stamp_of
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.spec import TableSpec
 
@@ -59,7 +59,7 @@ class RawFile:
         Raises:
             IngestionError: when it did.
         """
-        if not self.file.path.exists() or _stamp(self.file.path) != self.stamp:
+        if not self.file.path.exists() or stamp_of(self.file.path) != self.stamp:
             raise IngestionError("the file changed while it was read", file=self.file.path, remedy=DELIVER_AGAIN)
 
 
@@ -69,7 +69,7 @@ def open_raw(file: SourceFile, table: TableSpec, copy: Path, connection: duckdb.
     Raises:
         IngestionError: when the file is empty, half-written, not in its format, or has unusable column names.
     """
-    stamp = _stamp(file.path)
+    stamp = stamp_of(file.path)
     if stamp[0] == 0:
         raise IngestionError("the file is empty (0 bytes)", file=file.path, remedy=DELIVER_AGAIN)
     sha256 = sha256_file(file.path)
@@ -88,11 +88,6 @@ def open_raw(file: SourceFile, table: TableSpec, copy: Path, connection: duckdb.
         columns.remove("_line")
     _check_names(columns, file.path)
     return RawFile(file, parquet, tuple(columns), rows, sha256, stamp)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _first_line(error: Exception) -> str:

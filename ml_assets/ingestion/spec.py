@@ -13,17 +13,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ml_assets.ingestion.sources.spec import Source
+from ml_assets.ingestion.strict import Strict
 
 NAME = r"^[a-z][a-z0-9_]*$"
 SqlType = Literal["VARCHAR", "INTEGER", "BIGINT", "DOUBLE", "BOOLEAN", "TIMESTAMP", "DATE"]
-Format = Literal["parquet", "csv", "jsonl"]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+Format = Literal["parquet", "csv", "jsonl", "messages"]
+LANDED = "{{landing}}/{table}/{{day}}"
+"""Address of a table that has a `source`."""
 
 
 class CalendarSpec(Strict):
@@ -97,6 +96,7 @@ class TableSpec(Strict):
     name: str = Field(pattern=NAME)
     description: str = Field(min_length=1)
     address: str = Field(description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted")
+    source: Source | None = Field(default=None, description="where the files come from, when nobody delivers them")
     override: bool = Field(default=False, description="the setting `data` replaces the address")
     format: Format | None = Field(default=None, description="inferred from the suffix when absent")
     delimiter: str = Field(default=",", min_length=1, max_length=1, description="of CSV files")
@@ -119,6 +119,22 @@ class TableSpec(Strict):
     max_quarantine_share: float = Field(ge=0, le=1, description="more than this fails the blocking check")
     quarantine_min_rows: int = Field(default=200, ge=1, description="smaller days are judged only in the run's sum")
     traffic: TrafficSpec = Field(default_factory=TrafficSpec, description="does a day look like the days before it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _landed_where(cls, given: Any) -> Any:
+        """A table with a source says neither where its files are nor in which form: landing decides both."""
+        if not isinstance(given, Mapping) or given.get("source") is None:
+            return given
+        for key in ("address", "override", "day"):
+            if given.get(key):
+                raise ValueError(f"{key}: a table with a `source` has no `{key}`; take one of the two out")
+        kind = given["source"].get("kind") if isinstance(given["source"], Mapping) else given["source"].kind
+        landed = {"address": LANDED.format(table=given.get("name"))}
+        if kind == "kafka":
+            text = isinstance(given["source"], Mapping) and given["source"].get("format") == "text"
+            landed["format"] = "parquet" if text else "messages"
+        return {**given, **landed}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -144,9 +160,9 @@ class TableSpec(Strict):
     def fingerprint(self) -> str:
         """Hex SHA-256 of the contract: the same rows under another contract are not the same table.
 
-        How days are compared with each other decides about no row.
+        Where rows come from and how days are compared with each other decides about no row.
         """
-        return hashlib.sha256(self.model_dump_json(exclude={"traffic"}).encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude={"traffic", "source"}).encode()).hexdigest()
 
 
 class SourceSpec(Strict):
