@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from feature_repo.stores.wide_table import WideTable
+from feature_repo.stores.packed import WideTable
 
 
 class OnlineStoreError(RuntimeError):
@@ -33,7 +33,7 @@ class ServiceDescription:
 
 
 def description_path(online_store: Path) -> Path:
-    """Where the description of the services of an online store lies."""
+    """Where the description of the services of an online store in a file lies."""
     return online_store.with_name("service.json")
 
 
@@ -42,17 +42,21 @@ def to_text(services: list[ServiceDescription]) -> str:
     return json.dumps({service.name: asdict(service) for service in services}, indent=1, sort_keys=True) + "\n"
 
 
-def read_description(path: Path, service: str) -> ServiceDescription:
-    """Read one service's description.
+def parse_description(text: str | bytes | None, service: str, where: str) -> ServiceDescription:
+    """One service's description from the text found at `where` (None: nothing is there).
 
     Raises:
-        OnlineStoreError: when there is no file, or the service is not in it.
+        OnlineStoreError: when there is none, it is no description, or the service is not in it.
     """
-    if not path.exists():
-        raise OnlineStoreError(f"no {path}: apply the feature definitions and materialize the online store first")
-    services = json.loads(path.read_text())
+    if text is None:
+        raise OnlineStoreError(f"no {where}: apply the feature definitions and materialize the online store first")
+    try:
+        services = json.loads(text)
+        known = ", ".join(sorted(services))
+    except (ValueError, TypeError) as error:
+        raise OnlineStoreError(f"{where} is no description ({error}): materialize the online store") from error
     if service not in services:
-        raise OnlineStoreError(f"{path} has no feature service {service!r}; it has {', '.join(sorted(services))}")
+        raise OnlineStoreError(f"{where} has no feature service {service!r}; it has {known}")
     found = services[service]
     return ServiceDescription(
         name=found["name"],
@@ -61,8 +65,14 @@ def read_description(path: Path, service: str) -> ServiceDescription:
     )
 
 
+def read_description(path: Path, service: str) -> ServiceDescription:
+    """Read one service's description from a file.
+
+    Raises:
+        OnlineStoreError: when there is no file, or the service is not in it.
+    """
+    return parse_description(path.read_text() if path.exists() else None, service, str(path))
+
+
 def _view(found: dict[str, Any]) -> ViewColumns:
-    table, columns = found["table"], found["columns"]
-    features = tuple((name, kind) for name, kind in table["features"])
-    wide = WideTable(table["table"], tuple(table["keys"]), features, table["ttl_seconds"])
-    return ViewColumns(str(found["view"]), wide, tuple(columns))
+    return ViewColumns(str(found["view"]), WideTable.from_dict(found["table"]), tuple(found["columns"]))

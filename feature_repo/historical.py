@@ -13,7 +13,6 @@ from feast import FeatureStore
 
 from feature_repo.store import feature_names
 from feature_repo.stores.retrieval import write_parquet
-from feature_repo.stores.session import literal, quote
 from ml_assets.files import replace_file
 
 
@@ -31,8 +30,8 @@ def training_frame(
         OfflineStoreError: when a key, `event_timestamp` or `now` is missing in `entities`.
     """
     passed, names = pq.read_schema(entities).names, feature_names(store, service)
-    query = f"select {', '.join(quote(name) for name in passed)} from read_parquet({literal(str(entities))})"
-    job: Any = store.get_historical_features(query, store.get_feature_service(service), full_feature_names=True)
+    rows: Any = entities  # Feast's hint names DataFrame and SQL only
+    job: Any = store.get_historical_features(rows, store.get_feature_service(service), full_feature_names=True)
     with replace_file(out) as aside:
         return write_parquet(_typed(job.to_tables(), passed, names, feature_type or pa.float32()), aside)
 

@@ -2,54 +2,94 @@
 
 from __future__ import annotations
 
-import sqlite3
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from feast import FeatureStore
 
-from feature_repo.stores import wide_table
 from feature_repo.stores.asof import AsofOfflineStore
-from feature_repo.stores.wide_sqlite import WideSqliteOnlineStore, database, table_of
-from feature_repo.stores.wide_table import EVENT, WideTable, microseconds, quote
+from feature_repo.stores.packed import WideTable, microseconds
+from feature_repo.stores.packing import Packed, event_micros, pack_table
+from feature_repo.stores.wide import Progress, WideOnlineStore, table_of
 
 _BEGINNING = datetime(1, 1, 1)
+_EPOCH = datetime(1970, 1, 1)
+_TIME = "written_for"
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Up to when a table is filled, and the digest of the source's rows up to `boundary` when it was."""
+def online_store(store: FeatureStore) -> WideOnlineStore:
+    """The online store behind a feature store.
 
-    watermark: datetime
-    boundary: datetime
-    fingerprint: str
+    Raises:
+        TypeError: when it is not one of this project's.
+    """
+    online = store._get_provider().online_store
+    if not isinstance(online, WideOnlineStore):
+        raise TypeError(f"this project writes to a WideOnlineStore, not to {type(online).__name__}")
+    return online
 
 
 def materialize_view(store: FeatureStore, view: Any, as_of: datetime, window: timedelta, *, full: bool) -> int:
-    """Write the newest row per key at `as_of`; returns the rows written."""
-    as_of = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    online = store._get_provider().online_store
-    if not isinstance(online, WideSqliteOnlineStore):
-        raise TypeError(f"materialize writes to a WideSqliteOnlineStore, not to {type(online).__name__}")
-    table, boundary = table_of(store.config, view), as_of - window
-    progress = _read_progress(store, table)
-    digests = _digests(store, view, [boundary, progress.boundary if progress else boundary])
-    rows = None
-    if progress and not full and as_of >= progress.watermark and digests[1] == progress.fingerprint:
-        rows = _latest(store, view, progress.boundary + timedelta(microseconds=1), as_of)
-    with online.writing(store.config) as connection:
-        if rows is None or progress is None or _vanished(connection, table, rows, view, progress):
-            rows = _latest(store, view, _BEGINNING, as_of)
-            backwards = progress is not None and as_of < progress.watermark
-            _clear(connection, table, None if backwards else as_of)
-        written = wide_table.write_table(connection, table, rows, view.batch_source.timestamp_field)
-        _write_progress(connection, table, Progress(as_of, boundary, digests[0]))
-    return written
+    """Write the newest row per key at `as_of` (naive: UTC); returns the rows written."""
+    online, table = online_store(store), table_of(store.config, view)
+    with online.exclusive(store.config):
+        before = online.progress(store.config, table)
+        watermark, boundary = microseconds(as_of), microseconds(as_of - window)
+        if before and not full and watermark >= before.watermark:
+            after = max(boundary, before.boundary)
+            digests = _digests(store, view, [after, before.boundary])
+            if digests[1] == before.fingerprint:
+                rows = pa.concat_tables(_latest(store, view, _moment(before.boundary + 1), _moment(watermark)))
+                if not _vanished(table, before, rows, view.batch_source.timestamp_field):
+                    return _write(online.advance, store, view, iter([rows]), Progress(watermark, after, digests[0]))
+        digest = _digests(store, view, [boundary])[0]
+        tables = _latest(store, view, _BEGINNING, _moment(watermark))
+        return _write(online.rebuild, store, view, tables, Progress(watermark, boundary, digest))
 
 
-def _latest(store: FeatureStore, view: Any, start: datetime, end: datetime) -> pa.Table:
+def _write(
+    write: Callable[..., int], store: FeatureStore, view: Any, tables: Iterator[pa.Table], progress: Progress
+) -> int:
+    """Hand the rows on as they come; what is known of them when all are through is noted with them."""
+    table, timestamp, recent = table_of(store.config, view), view.batch_source.timestamp_field, list[pa.Table]()
+    first = next(tables)  # the slow part of the query is done before anybody else has to wait
+
+    def parts() -> Iterator[Packed]:
+        for rows in chain([first], tables):
+            recent.append(_keys_and_times(table, rows, timestamp).filter(pc.field(_TIME) > progress.boundary))
+            yield from pack_table(table, rows, timestamp)
+
+    return write(store.config, table, parts(), lambda: replace(progress, recent=_to_bytes(recent)))
+
+
+def _vanished(table: WideTable, before: Progress, rows: pa.Table, timestamp: str) -> bool:
+    """Whether a row that was written is no longer in the source: then only writing all anew is exact."""
+    with pa.ipc.open_stream(before.recent) as reader:
+        written = reader.read_all()
+    there = _keys_and_times(table, rows, timestamp).rename_columns([*table.keys, "there"])
+    both = written.join(there, keys=list(table.keys), join_type="left outer")
+    return bool(pc.any(pc.fill_null(pc.less(both["there"], both[_TIME]), True), min_count=0).as_py())
+
+
+def _keys_and_times(table: WideTable, rows: pa.Table, timestamp: str) -> pa.Table:
+    keys = {key: pc.cast(rows[key], pa.string()) for key in table.keys}
+    return pa.table({**keys, _TIME: event_micros(rows[timestamp])})
+
+
+def _to_bytes(tables: list[pa.Table]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, tables[0].schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        for each in tables:
+            writer.write_table(each)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _latest(store: FeatureStore, view: Any, start: datetime, end: datetime) -> Iterator[pa.Table]:
     source = view.batch_source
     behind = {name: column for column, name in source.field_mapping.items()}
     columns = {behind.get(name, name): name for name in [*view.join_keys, *(field.name for field in view.features)]}
@@ -64,57 +104,14 @@ def _latest(store: FeatureStore, view: Any, start: datetime, end: datetime) -> p
         start,
         end,
     )
-    rows = job.to_arrow()
-    return rows.rename_columns([columns.get(name, name) for name in rows.column_names])
+    for rows in job.to_tables():
+        yield rows.rename_columns([columns.get(name, name) for name in rows.column_names])
 
 
-def _digests(store: FeatureStore, view: Any, until: list[datetime]) -> list[str]:
-    source = view.batch_source
-    return AsofOfflineStore.fingerprints(store.config, source, source.timestamp_field, until)
+def _digests(store: FeatureStore, view: Any, until: list[int]) -> list[str]:
+    source, moments = view.batch_source, [_moment(micros) for micros in until]
+    return AsofOfflineStore.fingerprints(store.config, source, source.timestamp_field, moments)
 
 
-def _vanished(connection: sqlite3.Connection, table: WideTable, rows: pa.Table, view: Any, progress: Progress) -> bool:
-    """Whether a row written within the window is no longer in the source: then only a full run is exact."""
-    keys = ", ".join(quote(key) for key in table.keys)
-    span = [microseconds(progress.boundary), microseconds(progress.watermark)]
-    there = connection.execute(
-        f"select {keys}, {EVENT} from {quote(table.table)} where {EVENT} > ? and {EVENT} <= ?", span
-    )
-    times = wide_table.event_micros(rows[view.batch_source.timestamp_field])
-    given = dict(zip(zip(*(rows[key].to_pylist() for key in table.keys), strict=True), times, strict=True))
-    return any(given.get(tuple(row[:-1]), -1) < row[-1] for row in there)
-
-
-def _clear(connection: sqlite3.Connection, table: WideTable, until: datetime | None) -> None:
-    """Empty the table, but keep rows pushed for later than `until`."""
-    if wide_table.create(connection, table):
-        return
-    newest = f" where {EVENT} <= {microseconds(until)}" if until else ""
-    connection.execute(f"delete from {quote(table.table)}{newest}")
-
-
-def _read_progress(store: FeatureStore, table: WideTable) -> Progress | None:
-    connection = wide_table.open_writer(database(store.config))
-    try:
-        if wide_table.defined(connection, table.table) != table:
-            return None
-        sql = "select watermark, boundary, fingerprint from wide_views where name = ?"
-        row: Any = connection.execute(sql, [table.table]).fetchone()
-    finally:
-        connection.close()
-    if row is None or row[0] is None:
-        return None
-    moments = [datetime(1970, 1, 1) + timedelta(microseconds=value) for value in row[:2]]
-    return Progress(moments[0], moments[1], row[2])
-
-
-def _write_progress(connection: sqlite3.Connection, table: WideTable, progress: Progress) -> None:
-    connection.execute(
-        "update wide_views set watermark = ?, boundary = ?, fingerprint = ? where name = ?",
-        [
-            microseconds(progress.watermark),
-            microseconds(progress.boundary),
-            progress.fingerprint,
-            table.table,
-        ],
-    )
+def _moment(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)

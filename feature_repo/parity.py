@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 from feast import FeatureStore
 
-from feature_repo.online import OnlineReader
+from feature_repo.materialization import online_store
+from feature_repo.online import open_reader
 from feature_repo.store import feature_names
-from feature_repo.stores.latest import instant
-from feature_repo.stores.session import open_session
-from feature_repo.stores.wide_sqlite import database
+from feature_repo.stores.session import instant, open_session
 from feature_repo.transforms import FloatArray
 
 TOLERANCE = 1e-9
@@ -59,7 +58,7 @@ def check_parity(
 
     Half of the sample are pairs with a history, half are customers and products that never met; a stranger
     is in it too. Values are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is
-    `get_online_features`, way `reader` is `OnlineReader`.
+    `get_online_features`, way `reader` is `open_reader`.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
     keys = _sample(store, moment, sample, seed)
@@ -125,7 +124,7 @@ def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, na
 
 
 def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:
-    reader = OnlineReader(database(store.config), service)
+    reader = open_reader(online_store(store).address(store.config), service)
     customers, products, categories = (keys[name].tolist() for name in ("customer_id", "product_id", "category_id"))
     return reader.read_many(customers, products, categories, now)
 

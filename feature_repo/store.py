@@ -7,12 +7,12 @@ from typing import Any
 from feast import FeatureStore, RepoConfig
 
 from feature_repo import services
-from feature_repo.description import ServiceDescription, ViewColumns, description_path, to_text
+from feature_repo.description import ServiceDescription, ViewColumns, to_text
+from feature_repo.materialization import online_store
 from feature_repo.stores.asof import AsofOfflineStoreConfig
-from feature_repo.stores.wide_sqlite import WideSqliteOnlineStoreConfig, database, table_of
+from feature_repo.stores.wide import table_of
 from feature_repo.transforms import INPUTS
 from feature_repo.views import VIEWS
-from ml_assets.files import write_text_atomically
 from ml_assets.settings import PROJECT, Settings
 
 FEAST_PROJECT = "ml_assets"
@@ -28,9 +28,9 @@ SERVICE_FEATURES: dict[str, list[str]] = {service.name: _feature_names(service) 
 
 
 def open_store(settings: Settings) -> FeatureStore:
-    """Feast's store over this deployment's warehouse, SQL registry and online store; makes their folder."""
+    """Feast's store over this deployment's warehouse, SQL registry and online store; makes the registry's folder."""
     settings.export()
-    settings.online_store.parent.mkdir(parents=True, exist_ok=True)
+    settings.feast_home.mkdir(parents=True, exist_ok=True)
     return FeatureStore(
         config=RepoConfig(
             project=FEAST_PROJECT,
@@ -39,7 +39,7 @@ def open_store(settings: Settings) -> FeatureStore:
             offline_store=AsofOfflineStoreConfig(
                 database=str(settings.warehouse), threads=settings.threads, memory=settings.memory
             ).model_dump(),
-            online_store=WideSqliteOnlineStoreConfig(path=str(settings.online_store)).model_dump(),
+            online_store={"type": settings.online_store_type, "path": str(settings.online_store)},
             entity_key_serialization_version=3,
             repo_path=PROJECT / "feature_repo",
         )
@@ -60,7 +60,7 @@ def apply(store: FeatureStore) -> dict[str, list[str]]:
         # A service or on-demand view is resolved against its views, so these go along whenever anything
         # changed.
         store.apply(list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False)
-    if not description_path(database(store.config)).exists():
+    if online_store(store).describe(store.config) is None:
         write_description(store)
     return {"created": _named(created), "changed": _named(changed), "removed": _named(removed)}
 
@@ -75,14 +75,14 @@ def feature_names(store: FeatureStore, service: str) -> list[str]:
 
 
 def write_description(store: FeatureStore) -> None:
-    """Write `service.json` beside the online store: what `OnlineReader` reads instead of the registry.
+    """Write the services' description beside the online store: what readers read instead of the registry.
 
     Raises:
         ValueError: when a service has a feature that is not a number.
     """
     described = [_describe(store, service.name) for service in store.list_feature_services()]
     described.sort(key=lambda service: service.name)
-    write_text_atomically(description_path(database(store.config)), to_text(described))
+    online_store(store).describe(store.config, to_text(described))
 
 
 def _describe(store: FeatureStore, service: str) -> ServiceDescription:

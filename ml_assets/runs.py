@@ -73,16 +73,17 @@ def execute_job(
     tags: Mapping[str, str],
     log: Path,
     on_line: Callable[[str], None] = lambda line: None,
+    *,
+    definitions: str = "ml_assets.definitions",
 ) -> RunResult:
-    """Run a job with `dagster job execute` in a process of its own and tell its steps to `on_line` as they happen.
+    """Run a job with `ml_assets.job` in a process of its own and tell its steps to `on_line` as they happen.
 
-    The full log goes to `log`. Ctrl-C reaches the run, which ends its steps in order and is marked as canceled.
+    The job is one of the module `definitions`. The full log goes to `log`. Ctrl-C reaches the run, which ends its
+    steps in order and is marked as interrupted.
     """
     mark = uuid.uuid4().hex
-    command = [
-        sys.executable, "-m", "dagster", "job", "execute", "-m", "ml_assets.definitions", "-j", job,
-        "--tags", json.dumps({**tags, "ml_assets/started_by": mark}),
-    ]  # fmt: skip
+    tagged = json.dumps({**tags, "ml_assets/started_by": mark})
+    command = [sys.executable, "-m", "ml_assets.job", definitions, job, tagged]
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     _prepare_instance()
@@ -103,12 +104,17 @@ def execute_job(
 
 def _prepare_instance() -> None:
     """Create the instance's databases before the run does: two processes creating them at once break both."""
-    import dagster as dg
+    home = Path(os.environ["DAGSTER_HOME"])
+    with file_lock(home / ".preparing"):
+        if (home / ".prepared").exists():
+            return
+        import dagster as dg
 
-    with file_lock(Path(os.environ["DAGSTER_HOME"]) / ".preparing"), dg.DagsterInstance.get() as instance:
-        instance.get_runs(limit=1)
-        instance.get_asset_keys(limit=1)
-        instance.all_instigator_state()
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+            instance.get_asset_keys(limit=1)
+            instance.all_instigator_state()
+        (home / ".prepared").touch()
 
 
 def _follow(

@@ -10,8 +10,10 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -29,10 +31,45 @@ QUIET = {
 """Telemetry off, no pickle, no display: exported by `Settings.export`."""
 
 
+REDIS = ("redis", "rediss")
+WRONG_ADDRESS = "the online store is a path or redis://host:port/db"
+
+
+def store_address(given: object) -> Path | str:
+    """The address of an online store: a file's path, or `redis://host:port/db` (`rediss://`: over TLS).
+
+    Raises:
+        ValueError: when it is of another form, or has a password in it, which would end up in files and logs.
+    """
+    if not isinstance(given, Path | str):
+        raise ValueError(WRONG_ADDRESS)
+    if isinstance(given, Path) or "://" not in given:
+        return Path(given).expanduser().resolve()
+    parts = urlsplit(given)
+    if parts.scheme not in REDIS or not parts.hostname or parts.port == 0:  # asking for the port checks it
+        raise ValueError(WRONG_ADDRESS)
+    if parts.password:
+        raise ValueError("the password belongs into ML_ASSETS_REDIS_PASSWORD")
+    return given
+
+
+def split_password(address: str) -> tuple[str, str | None]:
+    """An address without its password, and the password."""
+    parts = urlsplit(address)
+    if parts.password is None:
+        return address, None
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    return parts._replace(netloc=f"{name}@{host}" if name else host).geturl(), unquote(parts.password)
+
+
+StoreAddress = Annotated[Path | str, PlainValidator(store_address)]
+
+
 class Settings(BaseModel):
     """Typed settings of one deployment: paths and addresses, never data."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)  # an address may have a password in it
 
     home: Path = Field(description="folder that holds everything this project writes")
     shop: str = Field(description="name of the shop: `shops/<name>.yaml`", pattern=r"^[a-z][a-z0-9_]*$")
@@ -43,6 +80,10 @@ class Settings(BaseModel):
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of MLflow's pages")
     mlflow_address: str | None = Field(default=None, description="MLflow tracking address; default sqlite")
     registry_address: str | None = Field(default=None, description="Feast SQL registry address; default sqlite")
+    online_store_address: StoreAddress | None = Field(
+        default=None, description="online store (ML_ASSETS_ONLINE_STORE): a sqlite file or redis://host:port/db"
+    )
+    redis_password: SecretStr | None = Field(default=None, description="password of the online store's Redis")
     threads: int = Field(default=2, ge=1, description="threads for DuckDB and LightGBM; fixed, for equal bits")
     replay: bool = Field(default=False, description="requests may say when they were made (simulations, replays)")
     sensor_seconds: int = Field(default=30, ge=1, description="pause between two looks of each sensor")
@@ -81,12 +122,23 @@ class Settings(BaseModel):
     @property
     def feast_registry(self) -> str:
         """SQLAlchemy address of Feast's SQL registry."""
-        return self.registry_address or f"sqlite:///{self.shop_home / 'feast' / 'registry.db'}"
+        return self.registry_address or f"sqlite:///{self.feast_home / 'registry.db'}"
 
     @property
-    def online_store(self) -> Path:
-        """The sqlite file of the online store."""
-        return self.shop_home / "feast" / "online.db"
+    def feast_home(self) -> Path:
+        """Folder of Feast's own files."""
+        return self.shop_home / "feast"
+
+    @property
+    def online_store(self) -> Path | str:
+        """Address of the online store: its sqlite file, or `redis://host:port/db` without a password."""
+        return self.online_store_address or self.feast_home / "online.db"
+
+    @property
+    def online_store_type(self) -> str:
+        """The class Feast writes the online store with."""
+        kind = "sqlite.WideSqlite" if isinstance(self.online_store, Path) else "redis.WideRedis"
+        return f"feature_repo.stores.wide_{kind}OnlineStore"
 
     @property
     def mlflow_uri(self) -> str:
@@ -126,7 +178,10 @@ class Settings(BaseModel):
                 "ML_ASSETS_REPLAY": str(self.replay).lower(),
                 "ML_ASSETS_SENSOR_SECONDS": str(self.sensor_seconds),
                 "ML_ASSETS_FEAST_REGISTRY": self.feast_registry,
-                "ML_ASSETS_ONLINE_STORE": str(self.online_store),
+                "ML_ASSETS_ONLINE_STORE": str(self.online_store_address or ""),
+                "ML_ASSETS_FEAST_ONLINE_STORE": str(self.online_store),
+                "ML_ASSETS_FEAST_ONLINE_STORE_TYPE": self.online_store_type,
+                "ML_ASSETS_REDIS_PASSWORD": self.redis_password.get_secret_value() if self.redis_password else "",
                 "ML_ASSETS_EVENT_LOG": str(self.dagster_home / "history"),
                 "DAGSTER_EVENT_BATCH_SIZE": "1000",
                 "MLFLOW_TRACKING_URI": self.mlflow_uri,
@@ -142,7 +197,12 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         pydantic.ValidationError: when a variable has a value of the wrong form; it names the field.
     """
     env = os.environ if env is None else env
-    given = {name: env.get(f"ML_ASSETS_{name.upper()}") or None for name in Settings.model_fields}
+    names = {name: f"ML_ASSETS_{name.upper()}" for name in Settings.model_fields}
+    names["online_store_address"] = "ML_ASSETS_ONLINE_STORE"
+    given = {name: env.get(variable) or None for name, variable in names.items()}
+    if given["online_store_address"]:
+        given["online_store_address"], password = split_password(given["online_store_address"])
+        given["redis_password"] = given["redis_password"] or password
     home = Path(given.pop("home") or PROJECT / "var").expanduser().resolve()
     values = {name: value for name, value in given.items() if value is not None}
     return Settings.model_validate({"home": home, "shop": "simulated", **values})

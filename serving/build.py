@@ -30,9 +30,10 @@ PACKAGES = ("serving", "ml_assets", "feature_repo")
 ENTRY = "serving.service"
 BUNDLER = "serving.bundle"
 REQUIRES = (
-    "bentoml", "lightgbm", "numpy", "orjson", "prometheus-client", "pyarrow", "pydantic", "pyyaml", "scipy",
+    "bentoml", "hiredis", "httptools", "lightgbm", "numpy", "orjson", "prometheus-client", "pyarrow", "pydantic",
+    "pyyaml", "redis", "scipy", "uvloop",
 )  # fmt: skip
-"""What a container of the bento installs, in the versions it was built with."""
+"""What a container of the bento installs, in the versions it was built with; uvicorn takes httptools and uvloop."""
 
 
 class BuildError(RuntimeError):

@@ -76,7 +76,7 @@ def refresh(settings: Settings, spec: ModelSpec, bento: BentoRef, *, index: Path
     data = {
         "index_path": index.resolve(),
         "index_sha256": sha256_folder(index),
-        "online_store": settings.online_store.resolve(),
+        "online_store": settings.online_store,
         "as_of": as_of,
     }
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feature_repo.description import OnlineStoreError
-from feature_repo.reader import OnlineReader
+from feature_repo.reader import open_reader
+from feature_repo.vectors import FeatureReader
 from serving.breaker import Breaker, State
 
 logger = logging.getLogger("serving.features")
@@ -26,7 +27,7 @@ Values = NDArray[np.float64]
 
 
 class Reader(Protocol):
-    """Reads the features of one customer and many products, see `feature_repo.reader.OnlineReader`."""
+    """Reads the features of one customer and many products, see `feature_repo.vectors.FeatureReader`."""
 
     @property
     def feature_names(self) -> Sequence[str]:
@@ -38,26 +39,25 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An online store as one feature service sees it: its file, how long a read may take, and its breaker."""
+    """An online store as one feature service sees it: its address, how long a read may take, and its breaker."""
 
-    path: Path
+    address: Path | str
     service: str
     timeout_seconds: float = 0.05
     breaker: Breaker = field(default_factory=Breaker)
 
 
 class _Opened(NamedTuple):
-    """A reader, the file it reads, and where in its columns the wanted ones are (None: they are these)."""
+    """A reader, and where in its columns the wanted ones are (None: they are these)."""
 
-    reader: OnlineReader
-    file: tuple[int, int]
+    reader: FeatureReader
     columns: list[int] | None
 
 
 class GuardedReader:
     """Reads the named features within the store's time, or refuses at once while its breaker is open.
 
-    It opens the store when it first reads and anew after a failure, or when another file has taken its place:
+    It opens the store when it first reads and anew after a failure, or when another one has taken its place:
     whatever was wrong, it recovers by itself. Thread-safe.
     """
 
@@ -76,7 +76,7 @@ class GuardedReader:
         """
         breaker = self.store.breaker
         if not breaker.allow():
-            raise OnlineStoreError(f"{self.store.path} has kept failing and is left alone for a while")
+            raise OnlineStoreError(f"{self.store.address} has kept failing and is left alone for a while")
         began = time.perf_counter()
         try:
             opened = self._open()
@@ -84,13 +84,13 @@ class GuardedReader:
         except Exception as error:  # whatever a store does, the answer can do without
             self.close()
             self._failed(error, time.perf_counter() - began)
-            raise OnlineStoreError(f"{self.store.path} cannot be read: {error}") from error
+            raise OnlineStoreError(f"{self.store.address} cannot be read: {error}") from error
         seconds = time.perf_counter() - began
         if seconds > self.store.timeout_seconds:
             self._failed(None, seconds)
         else:
             if breaker.state is not State.CLOSED:
-                logger.warning("features are read from %s again", self.store.path)
+                logger.warning("features are read from %s again", self.store.address)
             breaker.succeeded()
         return values if opened.columns is None else values[:, opened.columns]
 
@@ -109,14 +109,12 @@ class GuardedReader:
         logger.warning(text, seconds * 1e3, error or "too slow", breaker.state, exc_info=unknown)
 
     def _open(self) -> _Opened:
-        """The store as it lies there now; one connection lasts until the file is another."""
-        stat = self.store.path.stat()
-        file = (stat.st_dev, stat.st_ino)  # not reused while a connection holds the old file
+        """The store as it lies there now."""
         opened = self._opened
-        if opened is None or opened.file != file:
+        if opened is None or not opened.reader.current():
             self.close()
-            reader = OnlineReader(self.store.path, self.store.service, patience=self.store.timeout_seconds)
-            opened = self._opened = _Opened(reader, file, self._columns(reader.feature_names))
+            reader = open_reader(self.store.address, self.store.service, patience=self.store.timeout_seconds)
+            opened = self._opened = _Opened(reader, self._columns(reader.feature_names))
         return opened
 
     def _columns(self, read: list[str]) -> list[int] | None:
@@ -125,6 +123,6 @@ class GuardedReader:
         missing = [name for name in self.feature_names if name not in read]
         if missing:
             raise OnlineStoreError(
-                f"{self.store.path} has no features {', '.join(missing[:5])}: deploy a model that fits"
+                f"{self.store.address} has no features {', '.join(missing[:5])}: deploy a model that fits"
             )
         return [read.index(name) for name in self.feature_names]

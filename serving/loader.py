@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from feature_repo.reader import OnlineReader
+from feature_repo.reader import open_reader
 from ml_assets.registry.pointer import Pointer, served_before, verify_pointer
 from ml_assets.registry.release import Release
 from ml_assets.registry.versions import load_version
@@ -86,7 +86,7 @@ def load(
     index = previous.index if previous and same_index else RetrievalIndex.load(pointer.index_path)
     store = _store(pointer, feature_service, feature_timeout_ms)
     serving = previous.reader if previous else None
-    if isinstance(serving, GuardedReader) and serving.store.path == store.path:
+    if isinstance(serving, GuardedReader) and serving.store.address == store.address:
         return _guarded(pointer, index, replace(store, breaker=serving.store.breaker), serving.feature_names)
     return _guarded(pointer, index, store)
 
@@ -134,7 +134,7 @@ def last_good(
         BrokenJournalError: when the history was altered.
     """
     problems: list[str] = []
-    tried: set[tuple[str, str, Path]] = set()
+    tried: set[tuple[str, str, Path | str]] = set()
     for pointer in reversed(_deployed_before(path)):
         served = (pointer.model_sha256, pointer.index_sha256, pointer.online_store)
         if len(tried) == tries:
@@ -157,7 +157,8 @@ def _deployed_before(path: Path) -> list[Pointer]:
 
 
 def _store(pointer: Pointer, feature_service: str, timeout_ms: float) -> Store:
-    return Store(pointer.online_store.resolve(), feature_service, timeout_ms / 1e3)
+    address: Path | str = pointer.online_store
+    return Store(address.resolve() if isinstance(address, Path) else address, feature_service, timeout_ms / 1e3)
 
 
 def _guarded(
@@ -168,11 +169,11 @@ def _guarded(
     With `instead`, it may do without: these are the features when the store cannot be opened.
     """
     try:
-        names = OnlineReader(store.path, store.service).feature_names
+        names = open_reader(store.address, store.service).feature_names
     except Exception as error:
         if instead is None:
             raise
-        logger.error("no features from %s, answers are degraded: %s", store.path, error)
+        logger.error("no features from %s, answers are degraded: %s", store.address, error)
         names = list(instead)
     patient = GuardedReader(replace(store, timeout_seconds=PROBE_SECONDS, breaker=Breaker()), names)
     try:

@@ -29,6 +29,8 @@ logger = logging.getLogger("serving.prediction_log")
 
 BATCH = 256
 """Lines written at once at most."""
+GATHER = 0.05
+"""Seconds between two batches: a thread that woke for each line would take the interpreter from each request."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class PredictionLog:
                 self._write(batch)
             if self._due():
                 self._close_segment()
+            if len(batch) < BATCH:
+                self._closing.wait(GATHER)
         self._close_segment()
 
     def _next_batch(self) -> list[dict[str, Any]]:

@@ -102,16 +102,19 @@ def status(settings: Settings, model: str) -> ServerHandle | None:
 
 
 def wait_ready(url: str, version: str, timeout: float = 60.0, deployed_at: datetime | None = None) -> dict[str, Any]:
-    """Wait until the server serves a version (of the deployment named), and return what `/readyz` says.
+    """Wait until all workers serve a version (of the deployment named), and return what `/readyz` says.
 
     Raises:
-        ServerError: when it does not within `timeout` seconds, with the server's last word.
+        ServerError: when they do not within `timeout` seconds, with the server's last word.
     """
     deadline = time.monotonic() + timeout
+    wanted = {"status": "ready", "model_version": version}
+    if deployed_at is not None:
+        wanted["deployed_at"] = deployed_at.isoformat()
     while True:
         said = _asked(url)
-        serving = said is not None and said["status"] == "ready" and said["model_version"] == version
-        if said and serving and (deployed_at is None or said["deployed_at"] == deployed_at.isoformat()):
+        workers = [each for each in said["workers"] if wanted.items() <= each.items()] if said else []
+        if said and len(workers) == max(len(said["workers"]), said["workers_wanted"]):
             return said
         if time.monotonic() >= deadline:
             raise ServerError(f"{url} does not serve version {version} after {timeout:g} s; it says {said}")
@@ -128,7 +131,7 @@ def _asked(url: str) -> dict[str, Any] | None:
         said = httpx.get(f"{url}/readyz", timeout=2.0, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
         return None
-    return said if isinstance(said, dict) and "status" in said else None
+    return said if isinstance(said, dict) and said.keys() >= {"status", "workers"} else None
 
 
 def _require_port(settings: Settings) -> None:

@@ -23,6 +23,7 @@ from serving.recommend import Recommend
 from serving.router import Router
 from serving.schemas import Reply
 from serving.shadow import Shadow
+from serving.workers import Workers, workers_folder
 
 SWITCH_SECONDS = 0.001
 """How long a loading thread may hold the interpreter while a request waits."""
@@ -49,8 +50,9 @@ class Runtime:
             config,
             built_in=config.built_in(settings),
             popular=popular_path(settings, config.model_name),
-            observe=lambda outcome: self.metrics.swapped(outcome, self.follower.serving),
+            observe=self._swapped,
         )
+        self._workers = Workers(workers_folder(settings, config.model_name))
 
     def start(self) -> None:
         """Load what is to be served, and follow pointer and release from now on."""
@@ -88,13 +90,19 @@ class Runtime:
     def stop(self) -> None:
         """Stop following and scoring, write the rest of the log."""
         self.follower.stop()
+        self._workers.leave()
         self._shadow.close()
         self._log.close()
 
     def ready(self) -> Reply:
-        """`GET /readyz`: 200 and what serves, or 503 and the reason."""
+        """`GET /readyz`: 200 and what this worker and the others serve, or 503 and the reason."""
         status = self.follower.status() | {"code": self.config.code, "pid": os.getpid()}
-        return Reply(503 if status["status"] == "not ready" else 200, status)
+        others = {"workers": self._workers.all(), "workers_wanted": self.config.workers}
+        return Reply(503 if status["status"] == "not ready" else 200, status | others)
+
+    def _swapped(self, outcome: str) -> None:
+        self.metrics.swapped(outcome, self.follower.serving)
+        self._workers.say(self.follower.status())
 
     def expose(self) -> bytes:
         """`GET /metrics`: Prometheus text."""

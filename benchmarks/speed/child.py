@@ -8,10 +8,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
 from typing import Any
@@ -50,22 +52,16 @@ def run(target: str, env: Mapping[str, str] | None = None, **arguments: Any) -> 
         ChildFailedError: when it ends with an error or is killed.
     """
     command = [sys.executable, "-m", "benchmarks.speed.child", target, json.dumps(arguments)]
-    with TemporaryFile("w+") as said:
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=said, stderr=subprocess.STDOUT
+    with TemporaryFile("w+") as said:  # not a pipe: a server that it leaves running would hold it open
+        done = subprocess.run(
+            command, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=said, stderr=subprocess.STDOUT, check=False
         )
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
-            process.kill()
-            raise
-        process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         text = said.read()
     marked = [line for line in text.splitlines() if line.startswith(MARK)]
-    if process.returncode or not marked:
-        raise ChildFailedError(f"{target} ended with {process.returncode}:\n{text[-2000:]}")
-    return Ran(json.loads(marked[-1].removeprefix(MARK)), usage.ru_maxrss / 1024)
+    if done.returncode or not marked:
+        raise ChildFailedError(f"{target} ended with {done.returncode}:\n{text[-2000:]}")
+    return Ran(*json.loads(marked[-1].removeprefix(MARK)))
 
 
 def side_by_side(repeats: int, contestants: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Ran]:
@@ -89,7 +85,17 @@ def main() -> None:
     """Call the function the command line names and print its answer behind a mark."""
     module, function = sys.argv[1].split(":")
     answer = getattr(importlib.import_module(module), function)(**json.loads(sys.argv[2]))
-    print(MARK + json.dumps(answer), flush=True)
+    print(MARK + json.dumps([answer, _peak_mb()]), flush=True)
+
+
+def _peak_mb() -> float:
+    """The most this process or one it waited for held, in MiB.
+
+    The kernel's own account of it: what `wait4` tells the parent also counts the parent's memory at the start.
+    """
+    status = Path("/proc/self/status").read_text()
+    own = int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
 if __name__ == "__main__":

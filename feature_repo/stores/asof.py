@@ -7,30 +7,32 @@ Use it alone in any Feast repository:
       database: warehouse.duckdb     # only for DuckDBSource; FileSource (Parquet) needs none
       threads: 2
       memory: 2GB
+
+Then `store.get_historical_features(entity_df, features)` takes, beside a DataFrame or SQL, an Arrow table or the
+path of Parquet files, and what it returns can `to_parquet(path)`, `to_tables()` and `to_batches()` beside
+Feast's own `to_df()`, `to_arrow()` and `persist()`: neither side needs to fit into memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import duckdb
-import pandas as pd
-import pyarrow as pa
 from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
+from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _get_requested_feature_views_to_features_dict
 from feast.value_type import ValueType
 
-from feature_repo.stores import asof_join, latest
+from feature_repo.stores import asof_join, entity_rows, latest
 from feature_repo.stores.asof_join import Column, ViewJoin
-from feature_repo.stores.retrieval import AsofRetrievalJob
+from feature_repo.stores.entity_rows import EntityFrame
+from feature_repo.stores.retrieval import AsofRetrievalJob, LazyMetadata, TimeRange
 from feature_repo.stores.session import OfflineStoreError, one_row, open_session, readable, relation
 
 _SQL_TYPES = {
@@ -78,51 +80,47 @@ class AsofOfflineStore(OfflineStore):
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
-        entity_df: pd.DataFrame | str | None,
+        entity_df: EntityFrame | None,
         registry: BaseRegistry,
         project: str,
         full_feature_names: bool = False,
         filter_by_created_timestamp: bool = False,
         **unsupported: Any,
     ) -> AsofRetrievalJob:
-        """Join features onto `entity_df`: a DataFrame, or SQL that DuckDB can answer.
+        """Join features onto `entity_df`: a DataFrame, an Arrow table, SQL that DuckDB can answer, or Parquet.
 
+        Parquet is the path of a file, a folder (as `Path`) or a pattern; a text that ends in `.parquet` is one.
         Entity timestamps may be naive (UTC) or zoned; the column is `event_timestamp`, or the only one of a
-        time type.
+        time type. Moments count in microseconds.
 
         Raises:
-            OfflineStoreError: without entity rows, or when a key, timestamp or request column is missing.
+            OfflineStoreError: without entity rows; when read, if a key, the timestamp or a request column is missing.
         """
-        if entity_df is None:
-            raise OfflineStoreError("get_historical_features needs entity_df: a DataFrame or a SQL query")
+        if not isinstance(entity_df, get_args(EntityFrame)):
+            raise OfflineStoreError("entity_df must be a DataFrame, an Arrow table, SQL or the path of Parquet files")
         corrections = config.offline_store.corrections or filter_by_created_timestamp
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         asked, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
         joins = [_view_join(config, view, names, full_feature_names, corrections) for view, names in asked.items()]
-        needed = {key.name for join in joins for key in join.keys}
         request = {name for view in on_demand for name in view.get_request_data_schema()}
+        needed = request | {key.name for join in joins for key in join.keys}
 
-        def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
-            query = entity_df
-            if isinstance(entity_df, pd.DataFrame):
-                connection.register("entity_frame", pa.Table.from_pandas(entity_df, preserve_index=False))
-                query = "select * from entity_frame"
-            entities = readable(connection, f"({query})")
-            columns, timestamp = _describe_entities(connection, entities, needed | request)
-            asof_join.check_names(columns, joins)
-            rows = asof_join.load_entities(connection, entities, timestamp)
+        def query(connection: duckdb.DuckDBPyConnection) -> str:
+            entities = entity_rows.load(connection, entity_df, needed)
+            asof_join.check_names(entities.columns, joins)
             sources = [replace(join, relation=readable(connection, join.relation)) for join in joins]
-            asof_join.resolve(connection, sources)
-            sql, step = asof_join.slice_sql(columns, joins), config.offline_store.batch_rows
-            for start in range(0, max(rows, 1), step):
-                yield connection.sql(sql, params=[start, start + step]).to_arrow_table()
+            return asof_join.resolve(connection, entities, sources)
+
+        def time_range() -> TimeRange:
+            with open_session(config) as connection:
+                return entity_rows.time_range(connection, entity_df)
 
         return AsofRetrievalJob(
             config,
-            tables,
+            query,
             full_feature_names=full_feature_names,
             on_demand_feature_views=on_demand,
-            metadata=RetrievalMetadata(features=list(feature_refs), keys=sorted(needed | request)),
+            metadata=LazyMetadata(list(feature_refs), sorted(needed), time_range),
         )
 
     @staticmethod
@@ -144,9 +142,8 @@ class AsofOfflineStore(OfflineStore):
             timestamp_field,
             created_timestamp_column or None,
         )
-        store = config.offline_store
-        rows = latest.latest_rows(log, start_date, end_date, store.batch_rows, corrections=store.corrections)
-        return AsofRetrievalJob(config, rows)
+        corrections = config.offline_store.corrections
+        return AsofRetrievalJob(config, latest.latest_rows(log, start_date, end_date, corrections=corrections))
 
     @staticmethod
     def pull_all_from_table_or_query(  # noqa: PLR0917 - Feast's signature
@@ -163,12 +160,11 @@ class AsofOfflineStore(OfflineStore):
         columns = [*join_key_columns, *feature_name_columns, timestamp_field, created_timestamp_column or ""]
         wanted = list(filter(None, columns))
 
-        def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+        def query(connection: duckdb.DuckDBPyConnection) -> str:
             source = readable(connection, relation(data_source, config))
-            sql = latest.all_sql(source, wanted, timestamp_field, start_date, end_date)
-            yield from latest.streamed(sql, config.offline_store.batch_rows)(connection)
+            return latest.all_sql(source, wanted, timestamp_field, start_date, end_date)
 
-        return AsofRetrievalJob(config, tables)
+        return AsofRetrievalJob(config, query)
 
     @staticmethod
     def fingerprints(
@@ -209,22 +205,3 @@ def _view_join(
         ttl_seconds=view.ttl.total_seconds() if isinstance(view.ttl, timedelta) else 0.0,
         corrections=corrections,
     )
-
-
-def _describe_entities(connection: duckdb.DuckDBPyConnection, entities: str, needed: set[str]) -> tuple[list[str], str]:
-    """Columns of the entity rows and which of them is the entity timestamp."""
-    types = {row[0]: row[1] for row in connection.execute(f"describe select * from {entities}").fetchall()}
-    missing = sorted(needed - set(types))
-    if missing:
-        raise OfflineStoreError(
-            f"the entity rows lack {', '.join(missing)}: the views and on-demand views asked for need them; "
-            f"there are {', '.join(types)}"
-        )
-    if "event_timestamp" in types:
-        return list(types), "event_timestamp"
-    times = [name for name, type_name in types.items() if type_name.startswith(("TIMESTAMP", "DATE"))]
-    if len(times) != 1:
-        raise OfflineStoreError(
-            f"the entity rows need a column event_timestamp, or exactly one of a time type; found {times or 'none'}"
-        )
-    return list(types), times[0]

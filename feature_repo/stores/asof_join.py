@@ -1,11 +1,8 @@
 """The point-in-time join in SQL: which source row was the newest known one for each key at each moment.
 
-One entity row asks, per feature view, for a (key, moment). Four steps, all on temporary tables that spill:
-
-1. `wanted_i`   the distinct (key, moment) pairs of view i; a customer ranked 200 times at one moment asks
-once; 2. `matched_i`  `asof join` of those with the source's keys and timestamps only, payload stays on
-disk; 3. `values_i`   the payload of the matched rows, by equality join; 4. `located`    the entity rows
-with the id of their pair in each view; read in slices of the caller's order.
+Each feature view gets a temporary table `values_i` with one row per entity row, in the order of the entity
+rows, from one `asof join` that carries nothing but keys, moment and place. The result lays these tables side
+by side: that needs no memory, however many views and features there are. What does not fit spills.
 """
 
 from __future__ import annotations
@@ -14,10 +11,13 @@ from dataclasses import dataclass
 
 import duckdb
 
-from feature_repo.stores.session import OfflineStoreError, one_row, quote
+from feature_repo.stores.entity_rows import EntityRows
+from feature_repo.stores.session import OfflineStoreError, instant, moment, one_row, quote
 
-ROW = "__row"
-MOMENT = "__moment"
+SHARED = 2
+"""Entity rows per different (keys, moment) from which on each pair is looked up once and handed to its rows."""
+FEW = 8
+"""Source rows per (keys, moment) asked for from which on other keys are dropped before sorting."""
 
 
 @dataclass(frozen=True)
@@ -50,163 +50,182 @@ class ViewJoin:
     ttl_seconds: float
     corrections: bool = True
 
+    @property
+    def valid_at(self) -> str:
+        """SQL for when a row of the source `s` became valid."""
+        return moment(f"s.{quote(self.timestamp)}")
+
+    @property
+    def known_at(self) -> str:
+        """SQL for when a row of the source `s` became known: when it became valid, where nothing says."""
+        return f"coalesce({moment('s.' + quote(self.created))}, {self.valid_at})" if self.created else self.valid_at
+
+    @property
+    def ttl(self) -> str:
+        """SQL for how long values hold."""
+        return f"to_microseconds({round(self.ttl_seconds * 1_000_000)})"
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the keys in a log and among what is asked."""
+        return [f"k{at}" for at in range(len(self.keys))]
+
+    @property
+    def texts(self) -> bool:
+        """Whether text is among the keys, and every key has one type on both sides: then digests sort faster."""
+        types = [key.type for key in self.keys]
+        return "varchar" in types and None not in types
+
+    def asked(self, entities: EntityRows) -> str:
+        """SQL for keys, moment and place of the entity rows."""
+        keys = [f"{cast(entities.column(key.name), key.type)} as k{at}" for at, key in enumerate(self.keys)]
+        return f"(select {', '.join([*keys, 'moment', 'rowid as place'])} from entities)"
+
 
 def cast(expression: str, type_name: str | None) -> str:
     """`expression` cast to `type_name`, if there is one."""
     return f"cast({expression} as {type_name})" if type_name else expression
 
 
-def moment(expression: str) -> str:
-    """SQL for a date, a naive (UTC) or a zoned timestamp as naive UTC; the session's time zone is UTC."""
-    return f"cast({expression} as timestamp)"
+def digest(names: list[str]) -> str:
+    """SQL for a number that is the same for the same values, and hardly ever for others."""
+    return f"hash({', '.join(names)})"
 
 
-def load_entities(connection: duckdb.DuckDBPyConnection, relation: str, timestamp: str) -> int:
-    """Copy the entity rows into `entities`, numbered in the order they come; returns how many there are."""
-    connection.execute(
-        f"create temp table entities as select *, {moment(quote(timestamp))} as {MOMENT}, "
-        f"row_number() over () - 1 as {ROW} from {relation} as asked"
-    )
-    return int(one_row(connection, "select count(*) from entities")[0])
+def resolve(connection: duckdb.DuckDBPyConnection, entities: EntityRows, joins: list[ViewJoin]) -> str:
+    """Make `values_i` for each view; returns the SQL for all entity rows in order, with the features of each."""
+    for number, (join, pairs) in enumerate(zip(joins, _pairs(connection, entities, joins), strict=True)):
+        restricted = _restricted(connection, number, join, entities, pairs)
+        log = _log(join, entities, restricted)
+        if one_row(connection, f"select count(*) > count(distinct {_moments(join)}) from {log} as l")[0]:
+            log = _untied(join, log)
+        made = f"create or replace temp table values_{number} as "
+        if pairs * SHARED <= entities.rows:
+            connection.execute(made + _shared_values(join, entities, log))
+            continue
+        connection.execute(made + _own_values(join, entities, log, digests=join.texts))
+        if join.texts and one_row(connection, f"select count(*) filter (mixed) from values_{number}")[0]:
+            connection.execute(made + _own_values(join, entities, log, digests=False))
+    return _side_by_side(entities, joins)
 
 
-def resolve(connection: duckdb.DuckDBPyConnection, joins: list[ViewJoin]) -> None:
-    """Make `values_i` for each view and `located`, the entity rows with `__id_i` per view."""
-    for number, join in enumerate(joins):
-        connection.execute(_wanted(number, join))
-        connection.execute(_matched(number, join))
-        connection.execute(_values(number, join, ties=False))
-        if _has_ties(connection, number):
-            connection.execute(_values(number, join, ties=True))
-        connection.execute(f"drop table matched_{number}")
-    connection.execute(_located(joins))
-    connection.execute("drop table entities")
-    for number in range(len(joins)):
-        connection.execute(f"drop table wanted_{number}")
-
-
-def slice_sql(columns: list[str], joins: list[ViewJoin]) -> str:
-    """SQL for entity rows `? <= row < ?` in order, with every view's features."""
-    chosen = [f"e.{quote(name)}" for name in columns]
+def _side_by_side(entities: EntityRows, joins: list[ViewJoin]) -> str:
+    chosen = [f"e.c{at} as {quote(name)}" for at, name in enumerate(entities.columns)]
     chosen += [
-        f"v{number}.f{position} as {quote(feature.name)}"
+        f"v{number}.f{at} as {quote(feature.name)}"
         for number, join in enumerate(joins)
-        for position, feature in enumerate(join.features)
+        for at, feature in enumerate(join.features)
     ]
-    views = "".join(
-        f" left join values_{number} as v{number} on v{number}.id = e.__id_{number}" for number in range(len(joins))
-    )
-    return (
-        f"with slice as (select * from located where {ROW} >= ? and {ROW} < ?) "
-        f"select {', '.join(chosen)} from slice as e{views} order by e.{ROW}"
-    )
+    views = "".join(f" positional join values_{number} as v{number}" for number in range(len(joins)))
+    return f"select {', '.join(chosen)} from entities as e{views}"
 
 
-def _wanted(number: int, join: ViewJoin) -> str:
-    keys = [f"{cast('e.' + quote(key.name), key.type)} as k{at}" for at, key in enumerate(join.keys)]
-    present = [f"e.{MOMENT} is not null", *(f"e.{quote(key.name)} is not null" for key in join.keys)]
-    return (
-        f"create temp table wanted_{number} as "
-        f"select {', '.join([*keys, f'e.{MOMENT} as moment', f'min(e.{ROW}) as id'])} "
-        f"from entities as e where {' and '.join(present)} group by all"
-    )
+def _pairs(connection: duckdb.DuckDBPyConnection, entities: EntityRows, joins: list[ViewJoin]) -> list[int]:
+    """About how many different (keys, moment) each view is asked for."""
+    columns = [[entities.column(key.name) for key in join.keys] for join in joins]
+    counts = [f"approx_count_distinct({digest([*keys, 'moment'])})" for keys in columns]
+    return list(one_row(connection, f"select {', '.join(counts)} from entities")) if joins else []
 
 
-def _matched(number: int, join: ViewJoin) -> str:
-    """Per wanted pair, the (valid_at, known_at) of its row; nothing for pairs without one."""
-    names = [f"k{at}" for at in range(len(join.keys))]
-    listed = "".join(f"{name}, " for name in names)
-    equal = "".join(f"w.{name} = v.{name} and " for name in names)
-    ttl = f" and v.valid_at >= w.moment - {_interval(join)}" if join.ttl_seconds else ""
-    return f"""
-        create temp table matched_{number} as
-        with
-        known as ({_known(number, join)}),
-        visible as ({_visible(join, listed, names)})
-        select w.id, {"".join(f"w.{name}, " for name in names)}v.valid_at, v.known_at
-        from wanted_{number} as w asof join visible as v on {equal}w.moment >= v.seen_at
-        where true{ttl}
+def _restricted(
+    connection: duckdb.DuckDBPyConnection, number: int, join: ViewJoin, entities: EntityRows, pairs: int
+) -> str:
+    """SQL that keeps of the source `s` only the keys asked for, where that spares sorting most of it."""
+    if not join.keys or one_row(connection, f"select count(*) from {join.relation} as s")[0] < pairs * FEW:
+        return ""
+    listed = ", ".join(join.names)
+    connection.execute(f"create temp table asked_{number} as select distinct {listed} from {join.asked(entities)}")
+    equal = " and ".join(f"{key.of('s')} = a.k{at}" for at, key in enumerate(join.keys))
+    return f" semi join asked_{number} as a on {equal}"
+
+
+def _log(join: ViewJoin, entities: EntityRows, restricted: str) -> str:
+    """The source as rows that some entity row could see, each from `seen_at` until the next one of its keys.
+
+    A row shows from the later of being valid and being known; one that shows only after a newer one did
+    never counts.
     """
-
-
-def _known(number: int, join: ViewJoin) -> str:
-    """Keys, validity and knowledge time of the source rows that any wanted pair could see."""
-    valid_at = moment(f"s.{quote(join.timestamp)}")
-    keys = "".join(f"{key.of('s')} as k{at}, " for at, key in enumerate(join.keys))
-    oldest = f" and {valid_at} >= (select min(moment) - {_interval(join)} from wanted_{number})"
-    equal = " and ".join(f"{key.of('s')} = w.k{at}" for at, key in enumerate(join.keys))
-    wanted = f"semi join wanted_{number} as w on {equal} " if join.keys else ""
+    corrected = bool(join.created) and join.corrections
+    seen_at = f"greatest({join.valid_at}, {join.known_at})" if corrected else join.valid_at
+    columns = [f"{key.of('s')} as k{at}" for at, key in enumerate(join.keys)]
+    columns += [f"{feature.of('s')} as f{at}" for at, feature in enumerate(join.features)]
+    columns += [f"{seen_at} as seen_at", f"{join.valid_at} as valid_at", f"{join.known_at} as known_at"]
+    rows = [f"r.seen_at <= {instant(entities.last)}", *(f"r.{name} is not null" for name in join.names)]
+    rows += [f"r.valid_at >= {instant(entities.first)} - {join.ttl}"] if join.ttl_seconds else []
+    partition = f"partition by {', '.join(f'r.{name}' for name in join.names)} " if join.keys else ""
+    newest = f" qualify r.valid_at = max(r.valid_at) over ({partition}order by r.seen_at)" if corrected else ""
+    # Every name here is qualified: a bare one could mean a column of the other side of the join.
     return (
-        f"select {keys}{valid_at} as valid_at, {_known_at(join)} as known_at "
-        f"from {join.relation} as s {wanted}"
-        f"where {valid_at} <= (select max(moment) from wanted_{number}){oldest if join.ttl_seconds else ''}"
+        f"(select r.* from (select {', '.join(columns)}, s as source from {join.relation} as s{restricted}) as r "
+        f"where {' and '.join(rows)}{newest})"
     )
 
 
-def _known_at(join: ViewJoin) -> str:
-    valid_at = moment(f"s.{quote(join.timestamp)}")
-    return f"coalesce({moment('s.' + quote(join.created))}, {valid_at})" if join.created else valid_at
-
-
-def _visible(join: ViewJoin, listed: str, names: list[str]) -> str:
-    """From when on (`seen_at`) which row is the newest known one.
-
-    A row shows from the later of being valid and being known. As a late correction may show after a newer row
-    did, the newest of all rows shown so far counts: newest `valid_at`, then newest `known_at`.
-    """
-    if not join.created:
-        return f"select {listed}valid_at as seen_at, valid_at, known_at from known"
-    seen_at = "greatest(valid_at, known_at)" if join.corrections else "valid_at"
-    window = f"partition by {', '.join(names)} order by" if names else "order by"
-    return f"""
-        select {listed}seen_at, newest.valid_at as valid_at, newest.known_at as known_at
-        from (
-            select {listed}{seen_at} as seen_at,
-                max({{'valid_at': valid_at, 'known_at': known_at}}) over (
-                    {window} {seen_at} range between unbounded preceding and current row
-                ) as newest
-            from known
-        ) as shown
-    """
-
-
-def _values(number: int, join: ViewJoin, *, ties: bool) -> str:
-    """The payload of the matched rows; among rows equal in key and both times the greatest row counts.
+def _untied(join: ViewJoin, log: str) -> str:
+    """The log with one row for each keys and time: the one known last, among equals the greatest.
 
     Rows are compared column by column in the source's order, so the choice depends on the data alone and
-    not on which features were asked for.
+    not on which features were asked for. Only rows that share a digest are compared at all.
     """
-    features = "".join(f", {feature.of('s')} as f{at}" for at, feature in enumerate(join.features))
-    keys = "".join(f"{key.of('s')} = m.k{at} and " for at, key in enumerate(join.keys))
-    valid_at = moment(f"s.{quote(join.timestamp)}")
+    same = ", ".join(f"l.{name}" for name in [*join.names, "seen_at"])
+    tied = f"join tied as t on {_moments(join)} = t.digest"
+    return f"""(
+        with tied as materialized (
+            select {_moments(join)} as digest from {log} as l group by digest having count(*) > 1
+        )
+        select * exclude (source) from {log} as l anti {tied}
+        union all (
+            select distinct on ({same}) * exclude (source) from {log} as l semi {tied}
+            order by {same}, l.known_at desc, l.source desc
+        )
+    )"""
+
+
+def _moments(join: ViewJoin) -> str:
+    """Digest of keys and time of a row of the log `l`."""
+    return digest([f"l.{name}" for name in [*join.names, "seen_at"]])
+
+
+def _features(join: ViewJoin) -> str:
+    """The features of the row of `l` that `e` found, null when they expired."""
+    names = [f"f{at}" for at in range(len(join.features))]
+    if not join.ttl_seconds:
+        return ", ".join(f"l.{name}" for name in names)
+    return ", ".join(f"case when e.moment <= l.valid_at + {join.ttl} then l.{name} end as {name}" for name in names)
+
+
+def _own_values(join: ViewJoin, entities: EntityRows, log: str, *, digests: bool) -> str:
+    """Every entity row looks its features up; with `digests` by those of its keys, `mixed` where they mixed keys up.
+
+    What is found under its own key is the newest of that key even if the digest also stands for others.
+    """
+    ours, theirs = ([f"{side}.{name}" for name in join.names] for side in "el")
+    equal = [f"{our} = {their}" for our, their in zip(ours, theirs, strict=True)]
+    on = [f"{digest(ours)} = {digest(theirs)}"] if digests else equal
+    mixed = f", l.seen_at is not null and ({' and '.join(equal)}) is not true as mixed" if digests else ""
     return (
-        f"create or replace temp table values_{number} as "
-        f"select {'distinct on (m.id) ' if ties else ''}m.id{features} "
-        f"from {join.relation} as s join matched_{number} as m "
-        f"on {keys}{valid_at} = m.valid_at and {_known_at(join)} = m.known_at"
-        f"{' order by m.id, s desc' if ties else ''}"
+        f"select {_features(join)}{mixed} from {join.asked(entities)} as e "
+        f"asof left join {log} as l on {' and '.join([*on, 'e.moment >= l.seen_at'])} order by e.place"
     )
 
 
-def _has_ties(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
-    return bool(one_row(connection, f"select count(*) > count(distinct id) from values_{number}")[0])
+def _shared_values(join: ViewJoin, entities: EntityRows, log: str) -> str:
+    """Every different (keys, moment) is looked up once: a customer with 200 candidates asks once, not 200 times."""
+    pair = [*join.names, "moment"]
+    equal = "".join(f"e.{name} = l.{name} and " for name in join.names)
+    given = ", ".join(f"f.f{at}" for at in range(len(join.features)))
+    return f"""
+        with pairs as (select distinct {", ".join(pair)} from {join.asked(entities)}),
+        found as (
+            select {", ".join(f"e.{name}" for name in pair)}, {_features(join)}
+            from pairs as e asof join {log} as l on {equal}e.moment >= l.seen_at
+        )
+        select {given} from {join.asked(entities)} as e
+        left join found as f on {" and ".join(f"e.{name} = f.{name}" for name in pair)} order by e.place
+    """
 
 
-def _located(joins: list[ViewJoin]) -> str:
-    ids = "".join(f", w{number}.id as __id_{number}" for number in range(len(joins)))
-    pairs = ""
-    for number, join in enumerate(joins):
-        equal = [f"{cast('e.' + quote(key.name), key.type)} = w{number}.k{at}" for at, key in enumerate(join.keys)]
-        on = " and ".join([*equal, f"e.{MOMENT} = w{number}.moment"])
-        pairs += f" left join wanted_{number} as w{number} on {on}"
-    return f"create temp table located as select e.*{ids} from entities as e{pairs}"
-
-
-def _interval(join: ViewJoin) -> str:
-    return f"to_microseconds({round(join.ttl_seconds * 1_000_000)})"
-
-
-def check_names(columns: list[str], joins: list[ViewJoin]) -> None:
+def check_names(columns: tuple[str, ...], joins: list[ViewJoin]) -> None:
     """Refuse entity columns and features that would go out under one name.
 
     Raises:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import duckdb
-import pyarrow as pa
 
-from feature_repo.stores.asof_join import moment
-from feature_repo.stores.retrieval import Tables
-from feature_repo.stores.session import one_row, quote, readable
-
-
-def instant(when: datetime) -> str:
-    """SQL for a moment, naive (UTC) or zoned."""
-    naive = when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
-    return f"timestamp '{naive.isoformat(sep=' ')}'"
+from feature_repo.stores.retrieval import Query
+from feature_repo.stores.session import instant, moment, one_row, quote, readable
 
 
 def _within(column: str, start: datetime | None, end: datetime | None) -> str:
@@ -37,13 +28,13 @@ class Log:
     created: str | None
 
 
-def latest_rows(log: Log, start: datetime, end: datetime, batch_rows: int, *, corrections: bool) -> Tables:
+def latest_rows(log: Log, start: datetime, end: datetime, *, corrections: bool) -> Query:
     """The newest row per key in the range, by key, with the tie rules of the point-in-time join.
 
     Rows without a key drop out: nobody can ask for them.
     """
 
-    def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
+    def query(connection: duckdb.DuckDBPyConnection) -> str:
         source = replace(log, relation=readable(connection, log.relation))
         connection.execute(_newest(source, start, end, corrections=corrections))
         connection.execute(_found(source, ties=False))
@@ -51,9 +42,9 @@ def latest_rows(log: Log, start: datetime, end: datetime, batch_rows: int, *, co
         if found > wanted:
             connection.execute(_found(source, ties=True))
         order = f" order by {', '.join(quote(key) for key in log.keys)}" if log.keys else ""
-        yield from streamed(f"select * from found{order}", batch_rows)(connection)
+        return f"select * from found{order}"
 
-    return tables
+    return query
 
 
 def _times(log: Log) -> tuple[str, str]:
@@ -103,15 +94,3 @@ def fingerprint_sql(relation: str, timestamp: str, until: list[datetime]) -> str
         for when in until
     ]
     return f"select {', '.join(digests)} from {relation} as s"
-
-
-def streamed(sql: str, batch_rows: int) -> Tables:
-    """A function that runs `sql` on a session and yields the result in tables of `batch_rows` rows."""
-
-    def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.Table]:
-        reader = connection.sql(sql).to_arrow_reader(batch_rows)
-        yield reader.schema.empty_table()
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
-
-    return tables

@@ -1,9 +1,13 @@
-"""What the offline store hands out: a query not yet run, readable whole or in record batches."""
+"""What the offline store hands out: a query not yet run, readable whole, in slices, or as a Parquet file."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +20,37 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 
-from feature_repo.stores.session import OfflineStoreError, open_session
+from feature_repo.stores.session import OfflineStoreError, literal, one_row, open_session
 
-Tables = Callable[[duckdb.DuckDBPyConnection], Iterator[pa.Table]]
-"""Runs a query on a session and yields its result in slices, in order; at least one, if only an empty one."""
+Query = Callable[[duckdb.DuckDBPyConnection], str]
+"""Prepares a session and returns the SQL that then gives the rows, in order."""
+ROW_GROUP = 122_880
+"""Rows of a row group that DuckDB writes."""
+TimeRange = tuple[datetime | None, datetime | None]
+"""The first and the last moment asked for, naive UTC."""
+
+
+class LazyMetadata(RetrievalMetadata):
+    """What was asked for; the range of the entity timestamps is looked up when it is read."""
+
+    def __init__(self, features: list[str], keys: list[str], time_range: Callable[[], TimeRange]) -> None:
+        self.features = features
+        self.keys = keys
+        self._time_range = time_range
+
+    @cached_property
+    def _range(self) -> TimeRange:
+        return self._time_range()
+
+    @property
+    def min_event_timestamp(self) -> datetime | None:  # type: ignore[override]  # read when a dataset is saved
+        """The first moment asked for, naive UTC."""
+        return self._range[0]
+
+    @property
+    def max_event_timestamp(self) -> datetime | None:  # type: ignore[override]
+        """The last moment asked for, naive UTC."""
+        return self._range[1]
 
 
 class AsofRetrievalJob(RetrievalJob):
@@ -28,14 +59,14 @@ class AsofRetrievalJob(RetrievalJob):
     def __init__(
         self,
         config: RepoConfig,
-        tables: Tables,
+        query: Query,
         *,
         full_feature_names: bool = False,
         on_demand_feature_views: list[Any] | None = None,
         metadata: RetrievalMetadata | None = None,
     ) -> None:
         self._config = config
-        self._tables = tables
+        self._query = query
         self._full_feature_names = full_feature_names
         self._on_demand_feature_views = on_demand_feature_views or []
         self._metadata = metadata
@@ -58,16 +89,31 @@ class AsofRetrievalJob(RetrievalJob):
     def to_tables(self) -> Iterator[pa.Table]:
         """Yield the result in order, in tables of at most `batch_rows` rows, on-demand features included.
 
-        Memory is bounded by one slice plus DuckDB's limit, whatever the number of rows.
+        There is at least one, if only an empty one. Memory is bounded by one slice plus DuckDB's limit,
+        whatever the number of rows.
         """
-        with open_session(self._config) as connection:
-            for table in self._tables(connection):
-                yield self._with_on_demand(table)
+        for table in self._tables():
+            yield self._with_on_demand(table)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the result in order as record batches."""
         for table in self.to_tables():
             yield from table.to_batches()
+
+    def to_parquet(self, path: str | Path) -> int:
+        """Write the result to one Parquet file, published by one rename; returns the number of rows.
+
+        Memory is bounded as in `to_tables`.
+        """
+        with published(Path(path)) as aside:
+            if self._on_demand_feature_views:
+                return write_parquet(self.to_tables(), aside)
+            with open_session(self._config) as connection:
+                # Only one thread can read tables that lie side by side; of a stream, all encode what it yields.
+                stream = connection.sql(self._query(connection)).to_arrow_reader(ROW_GROUP)
+                writer = connection.cursor()
+                writer.register("stream", stream)
+                return int(one_row(writer, f"copy (from stream) to {literal(str(aside))} (format parquet)")[0])
 
     def to_arrow(self, validation_reference: Any = None, timeout: int | None = None) -> pa.Table:
         """The whole result as one table; see `to_tables` for results that need not fit into memory."""
@@ -76,15 +122,14 @@ class AsofRetrievalJob(RetrievalJob):
         return pa.concat_tables(self.to_tables())
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        with open_session(self._config) as connection:
-            return pa.concat_tables(self._tables(connection))
+        return pa.concat_tables(self._tables())
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
 
     def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
-        """Write the result to a Parquet file, slice by slice, published by one rename.
+        """Write the result to a Parquet file, see `to_parquet`.
 
         Raises:
             OfflineStoreError: when the storage is no file, or the file exists and may not be overwritten.
@@ -94,13 +139,15 @@ class AsofRetrievalJob(RetrievalJob):
         path = Path(FileSource.get_uri_for_file_path(self._config.repo_path, storage.file_options.uri))
         if path.exists() and not allow_overwrite:
             raise OfflineStoreError(f"{path} exists: pass allow_overwrite=True to replace it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            write_parquet(self.to_tables(), aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        self.to_parquet(path)
+
+    def _tables(self) -> Iterator[pa.Table]:
+        with open_session(self._config) as connection:
+            reader = connection.sql(self._query(connection)).to_arrow_reader(self._config.offline_store.batch_rows)
+            first = next(reader, None)
+            yield reader.schema.empty_table() if first is None else pa.Table.from_batches([first])
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
 
     def _with_on_demand(self, table: pa.Table) -> pa.Table:
         asked = self._asked_on_demand()
@@ -130,22 +177,35 @@ class AsofRetrievalJob(RetrievalJob):
         return {f"{view}__{name}" if self._full_feature_names else name for view, name in parts}
 
 
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; what is there at the end takes its place, by one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
 def write_parquet(tables: Iterator[pa.Table], path: Path) -> int:
     """Write the tables, one row group each, to one Parquet file; returns the number of rows.
+
+    A table is written while the next one is computed.
 
     Raises:
         OfflineStoreError: when there is no table at all, hence no schema.
     """
-    writer: pq.ParquetWriter | None = None
-    rows = 0
-    try:
-        for table in tables:
-            writer = writer or pq.ParquetWriter(path, table.schema)
-            writer.write_table(table)
-            rows += table.num_rows
-    finally:
-        if writer is not None:
-            writer.close()
-    if writer is None:
+    first = next(tables, None)
+    if first is None:
         raise OfflineStoreError("there is no table to write")
+    rows = int(first.num_rows)
+    with pq.ParquetWriter(path, first.schema) as writer, ThreadPoolExecutor(1) as pool:
+        writing: Future[None] = pool.submit(writer.write_table, first)
+        for table in tables:
+            writing.result()
+            writing = pool.submit(writer.write_table, table)
+            rows += table.num_rows
+        writing.result()
     return rows

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """`text` as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def moment(expression: str) -> str:
+    """SQL for a date, a naive (UTC) or a zoned timestamp as naive UTC; the session's time zone is UTC."""
+    return f"cast({expression} as timestamp)"
+
+
+def instant(when: datetime | None) -> str:
+    """SQL for a moment, naive (UTC) or zoned; null when there is none."""
+    if when is None:
+        return "null::timestamp"
+    naive = when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+    return f"timestamp '{naive.isoformat(sep=' ')}'"
 
 
 @contextmanager
@@ -52,6 +66,21 @@ def open_session(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
     finally:
         connection.close()
+
+
+def parquet(path: str | Path) -> str:
+    """SQL for the rows of a Parquet file, of all files of a folder, or of those that match a pattern.
+
+    In a folder or pattern, parts named `column=value` are columns.
+
+    Raises:
+        OfflineStoreError: when there is none.
+    """
+    several = Path(path).is_dir() or any(sign in str(path) for sign in ("*", "?", "[", "://"))
+    if not several and not Path(path).exists():
+        raise OfflineStoreError(f"there is no Parquet file {path}")
+    files = f"{path}/**/*.parquet" if Path(path).is_dir() else str(path)
+    return f"read_parquet({literal(files)}, hive_partitioning = {str(several).lower()})"
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
@@ -106,10 +135,7 @@ def relation(source: Any, config: Any) -> str:
     if isinstance(source, FileSource):
         if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
             raise OfflineStoreError(f"source {source.name}: only Parquet files are read, not {source.file_format}")
-        path = FileSource.get_uri_for_file_path(config.repo_path, source.path)
-        if Path(path).is_dir():
-            path = f"{path}/**/*.parquet"
-        return f"read_parquet({literal(path)}, hive_partitioning = true)"
+        return parquet(FileSource.get_uri_for_file_path(config.repo_path, source.path))
     raise OfflineStoreError(
         f"source {getattr(source, 'name', source)} is a {type(source).__name__}: "
         "this store reads DuckDBSource and FileSource"

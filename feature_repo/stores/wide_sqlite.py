@@ -1,45 +1,32 @@
-"""A Feast online store of one wide sqlite table per view.
+"""A Feast online store of one sqlite table of packed rows per view: the default, nothing to run.
 
-    online_store:
-      type: feature_repo.stores.wide_sqlite.WideSqliteOnlineStore
-      path: online.db
-
-Feast's own sqlite store writes a protobuf per feature and row; here a row is a row. Newer rows are never
-overwritten by older ones, and rows past their view's ttl are not handed out.
+online_store:
+type: feature_repo.stores.wide_sqlite.WideSqliteOnlineStore
+path: online.db
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from feast import Entity, FeatureView
-from feast.infra.online_stores.online_store import OnlineStore
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
-from feast.value_type import ValueType
 
+from feature_repo.description import description_path
 from feature_repo.stores import wide_table
-from feature_repo.stores.wide_table import EVENT, WideTable
+from feature_repo.stores.packed import WideTable
+from feature_repo.stores.packing import Packed
+from feature_repo.stores.wide import Keys, Progress, WideOnlineStore, table_of
+from feature_repo.stores.wide_table import quote
+from ml_assets.files import write_text_atomically
+from ml_assets.registry.lock import file_lock
 
-_KINDS = {
-    ValueType.STRING: ("string", "string_val"),
-    ValueType.INT32: ("int", "int32_val"),
-    ValueType.INT64: ("int", "int64_val"),
-    ValueType.FLOAT: ("float", "float_val"),
-    ValueType.DOUBLE: ("float", "double_val"),
-    ValueType.BOOL: ("bool", "bool_val"),
-    ValueType.BYTES: ("bytes", "bytes_val"),
-    ValueType.UNIX_TIMESTAMP: ("timestamp", "unix_timestamp_val"),
-}
-Row = tuple[Any, dict[str, Any], datetime, datetime | None]
+_PROGRESS = "watermark, boundary, fingerprint, recent"
 
 
 class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
@@ -51,46 +38,17 @@ class WideSqliteOnlineStoreConfig(FeastConfigBaseModel):
     """The sqlite file; a relative path is relative to the feature repository."""
 
 
-def database(config: RepoConfig) -> Path:
-    """The sqlite file of a store configuration."""
-    path = Path(config.online_store.path)
-    return path if path.is_absolute() or not config.repo_path else Path(config.repo_path) / path
-
-
-def table_of(config: RepoConfig, view: FeatureView) -> WideTable:
-    """The wide table that holds a feature view.
-
-    Raises:
-        TypeError: when a feature is of a type a sqlite column cannot hold.
-    """
-    kinds = []
-    for field in view.features:
-        value_type = field.dtype.to_value_type()
-        if value_type not in _KINDS:
-            raise TypeError(
-                f"feature {view.name}:{field.name} is of type {value_type.name}, which WideSqliteOnlineStore "
-                f"cannot hold; it holds {', '.join(kind.name for kind in _KINDS)}"
-            )
-        kinds.append((field.name, _KINDS[value_type][0]))
-    return WideTable(
-        table=f"{config.project}__{view.name}",
-        keys=tuple(view.join_keys),
-        features=tuple(kinds),
-        ttl_seconds=view.ttl.total_seconds() if isinstance(view.ttl, timedelta) else 0.0,
-    )
-
-
-class WideSqliteOnlineStore(OnlineStore):
-    """Feast's way to the wide tables; `OnlineReader` reads the same file without Feast."""
+class WideSqliteOnlineStore(WideOnlineStore):
+    """The packed rows in a sqlite file; every write is one transaction."""
 
     def __init__(self) -> None:
         self._connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def _connect(self, config: RepoConfig) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = wide_table.open_writer(database(config))
-        return self._connection
+    def address(self, config: RepoConfig) -> Path:
+        """The sqlite file."""
+        path = Path(config.online_store.path)
+        return path if path.is_absolute() or not config.repo_path else Path(config.repo_path) / path
 
     def update(  # noqa: PLR0917 - Feast's signature
         self,
@@ -105,7 +63,7 @@ class WideSqliteOnlineStore(OnlineStore):
 
         A table whose view changed keeps serving as it is until rows of the new form are written.
         """
-        with self.writing(config) as connection:
+        with self._writing(config) as connection:
             for view in tables_to_keep:
                 wide = table_of(config, view)
                 if wide_table.defined(connection, wide.table) is None:
@@ -115,93 +73,102 @@ class WideSqliteOnlineStore(OnlineStore):
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Drop the views' tables; the file is removed when none is left."""
-        with self.writing(config) as connection:
+        with self._writing(config) as connection:
             for view in tables:
                 wide_table.drop(connection, f"{config.project}__{view.name}")
-            left = connection.execute("select count(*) from wide_views").fetchone()[0]
-        connection.close()
-        self._connection = None
+            left = connection.execute("select count(*) from packed_views").fetchone()[0]
+        with self._lock:
+            connection.close()
+            self._connection = None
         if not left:
-            for suffix in ("", "-wal", "-shm"):
-                database(config).with_name(database(config).name + suffix).unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm", ".lock"):
+                self._beside(config, suffix).unlink(missing_ok=True)
+
+    def exclusive(self, config: RepoConfig) -> AbstractContextManager[Any]:
+        """A lock file beside the database."""
+        return file_lock(self._beside(config, ".lock"))
+
+    def progress(self, config: RepoConfig, table: WideTable) -> Progress | None:
+        """Up to when the table is materialized; None when it never was, or held rows of another form."""
+        with self._lock:
+            connection = self._connect(config)
+            there = wide_table.defined(connection, table.table)
+            sql = f"select {_PROGRESS} from packed_views where name = ?"
+            row = connection.execute(sql, [table.table]).fetchone()
+        same = there is not None and there.form == table.form
+        return Progress(*row) if same and row[0] is not None else None
+
+    def advance(
+        self, config: RepoConfig, table: WideTable, parts: Iterable[Packed], progress: Callable[[], Progress]
+    ) -> int:
+        """Add rows of the offline store and note the progress in one transaction."""
+        with self._writing(config) as connection:
+            wide_table.create(connection, table)
+            given = wide_table.write(connection, table, parts, pushed=False)
+            _note(connection, table, progress())
+        return given
+
+    def rebuild(
+        self, config: RepoConfig, table: WideTable, parts: Iterable[Packed], progress: Callable[[], Progress]
+    ) -> int:
+        """Write the table anew and note the progress in one transaction."""
+        with self._writing(config) as connection:
+            given = wide_table.rebuild(connection, table, parts)
+            _note(connection, table, progress())
+        return given
+
+    def push(self, config: RepoConfig, table: WideTable, parts: Iterable[Packed]) -> None:
+        """Write rows that did not come from the offline store in one transaction."""
+        with self._writing(config) as connection:
+            wide_table.create(connection, table)
+            wide_table.write(connection, table, parts, pushed=True)
+
+    def fetch(self, config: RepoConfig, table: str, keys: Keys) -> tuple[WideTable | None, list[bytes | None]]:
+        """The table as it stands, and its row of each key."""
+        with self._lock:
+            connection = self._connect(config)
+            there = wide_table.defined(connection, table)
+            if there is None:
+                return None, [None] * len(keys)
+            where = " and ".join(f"{quote(key)} = ?" for key in there.keys)
+            sql = f"select {wide_table.row_column(there)} from {quote(table)} where {where}"
+            found = [connection.execute(sql, key).fetchone() for key in keys]
+        return there, [row and row[0] for row in found]
+
+    def describe(self, config: RepoConfig, text: str | None = None) -> str | None:
+        """`service.json` beside the database."""
+        path = description_path(self.address(config))
+        if text is not None:
+            write_text_atomically(path, text)
+        return path.read_text() if path.exists() else None
+
+    def _beside(self, config: RepoConfig, suffix: str) -> Path:
+        path = self.address(config)
+        return path.with_name(path.name + suffix)
+
+    def _connect(self, config: RepoConfig) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = wide_table.open_writer(self.address(config))
+        return self._connection
 
     @contextmanager
-    def writing(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
+    def _writing(self, config: RepoConfig) -> Iterator[sqlite3.Connection]:
         """One write transaction on the file; readers see all of it or nothing."""
-        connection = self._connect(config)
-        with self._lock, wide_table.transaction(connection):
-            yield connection
-
-    def write_table(self, config: RepoConfig, view: FeatureView, rows: pa.Table, timestamp: str) -> int:
-        """Write an Arrow table (keys, features, `timestamp`) in one transaction; returns its rows."""
-        table = table_of(config, view)
-        with self.writing(config) as connection:
-            wide_table.create(connection, table)
-            return wide_table.write_table(connection, table, rows, timestamp)
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[Row],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write rows in Feast's form in one transaction; of several rows of a key, the newest stays."""
-        wide = table_of(config, table)
-        rows = [_bind(wide, *row) for row in data]
-        with self.writing(config) as connection:
-            wide_table.create(connection, wide)
-            connection.executemany(wide_table.upsert_sql(wide), rows)
-        if progress:
-            progress(len(rows))
-
-    def online_read(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        entity_keys: list[EntityKey],
-        requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        """Read the rows of the keys, in their order; (None, None) where there is none or it is expired."""
-        connection, wide = self._connect(config), table_of(config, table)
-        there = wide_table.defined(connection, wide.table)
-        kept = {name for name, _ in there.features} if there else set()
-        if not kept:
-            return [(None, None)] * len(entity_keys)
-        asked = kept.intersection(requested_features) if requested_features is not None else kept
-        fields = [field for field in table.features if field.name in asked]
-        names = ", ".join([EVENT, *(wide_table.quote(field.name) for field in fields)])
-        where = " and ".join(f"{wide_table.quote(key)} = ?" for key in wide.keys)
-        sql = f"select {names} from {wide_table.quote(wide.table)} where {where}"
-        oldest = wide_table.microseconds(datetime.now(UTC)) - wide.ttl_seconds * 1_000_000
-        found: list[tuple[datetime | None, dict[str, Value] | None]] = []
-        for entity_key in entity_keys:
-            row = connection.execute(sql, _key(wide, entity_key)).fetchone()
-            if row is None or (wide.ttl_seconds and row[0] < oldest):
-                found.append((None, None))
-                continue
-            values = {field.name: _proto(field, value) for field, value in zip(fields, row[1:], strict=True)}
-            found.append((datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row[0]), values))
-        return found
+        with self._lock:
+            connection = self._connect(config)
+            with wide_table.transaction(connection):
+                yield connection
 
 
-def _key(table: WideTable, entity_key: Any) -> list[str]:
-    named = dict(zip(entity_key.join_keys, entity_key.entity_values, strict=True))
-    return [str(getattr(named[key], named[key].WhichOneof("val"))) for key in table.keys]
-
-
-def _bind(table: WideTable, entity_key: Any, values: dict[str, Any], when: datetime, _: datetime | None) -> list[Any]:
-    def native(name: str) -> Any:
-        which = values[name].WhichOneof("val") if name in values else None
-        return getattr(values[name], which) if which else None
-
-    features = [native(name) for name, _ in table.features]
-    return [*_key(table, entity_key), *features, wide_table.microseconds(when)]
-
-
-def _proto(field: Any, value: Any) -> Any:
-    proto = Value()
-    if value is not None:
-        name = _KINDS[field.dtype.to_value_type()][1]
-        setattr(proto, name, bool(value) if name == "bool_val" else value)
-    return proto
+def _note(connection: sqlite3.Connection, table: WideTable, progress: Progress) -> None:
+    connection.execute(
+        f"update packed_views set definition = ?, ({_PROGRESS}) = (?, ?, ?, ?) where name = ?",
+        [
+            table.to_json(),
+            progress.watermark,
+            progress.boundary,
+            progress.fingerprint,
+            progress.recent,
+            table.table,
+        ],
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import cache
 
 import dagster as dg
 
@@ -20,6 +21,7 @@ def shop_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
     return dg.HourlyPartitionsDefinition(start_date=datetime.combine(_calendar(settings)[0], datetime.min.time()))
 
 
+@cache
 def _calendar(settings: Settings) -> tuple[date, date | None]:
     """First day, and the day after the last one."""
     from ml_assets.ingestion.spec import load_source

@@ -1,13 +1,12 @@
 """The dbt project as assets: daily partitions, any range of days in one run, dbt tests as asset checks."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.components.days import shop_days
-from ml_assets.settings import PROJECT, load_settings
+from ml_assets.settings import PROJECT, Settings, load_settings
 
 
 class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
@@ -19,14 +18,13 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Read the manifest (parsing the project first when it changed) and wire the models."""
-        from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+        from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+
+        from ml_assets.components.dbt_build import build, counted, prepare
 
         settings = load_settings()
-        project_dir = PROJECT / self.project
-        target = settings.shop_home / "dbt"
-        project = DbtProject(project_dir, target_path=target)
-        if not manifest_is_current(project_dir, project.manifest_path):
-            project.preparer.prepare(project)
+        project = DbtProject(PROJECT / self.project, target_path=settings.shop_home / "dbt")
+        prepare(project, settings)
         prefix = self.sources
 
         class Translator(DagsterDbtTranslator):
@@ -43,26 +41,22 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
             backfill_policy=dg.BackfillPolicy.single_run(),
             pool="warehouse",
         )
-        def warehouse(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
             days = context.partition_key_range
-            variables = f"{{start_date: '{days.start}', end_date: '{days.end}'}}"
-            invocation = dbt.cli(["build", "--vars", variables], context=context, target_path=target)
-            yield from invocation.stream().fetch_row_counts()
-            let_go(invocation)
+            variables = {"start_date": days.start, "end_date": days.end}
+            built = build(context, project, variables, "unit_test")  # those are the test suite's
+            yield from counted(built.stream(), table_rows(settings))
 
-        return dg.Definitions(assets=[warehouse], resources={"dbt": DbtCliResource(project_dir=project)})
-
-
-def let_go(invocation: Any) -> None:
-    """Close the connection that counting rows opened: the next writer may live in this very process."""
-    if invocation.adapter is not None:
-        invocation.adapter.connections.cleanup_all()
-        invocation.adapter.connections.close_all_connections()
+        return dg.Definitions(assets=[warehouse])
 
 
-def manifest_is_current(project_dir: Path, manifest: Path) -> bool:
-    """Whether the manifest is newer than every file of the project it was made from."""
-    if not manifest.exists():
-        return False
-    made = manifest.stat().st_mtime
-    return all(path.stat().st_mtime <= made for path in project_dir.rglob("*") if path.suffix in {".sql", ".yml"})
+def table_rows(settings: Settings) -> dict[str, int]:
+    """Rows of each table of the warehouse, by name; none when there is no warehouse."""
+    from ml_assets.warehouse import connect
+
+    if not settings.warehouse.exists():
+        return {}  # dbt failed before it wrote anything: its own words say why
+    with connect(settings) as connection:
+        names = connection.execute("select table_name from duckdb_tables() where not temporary").fetchall()
+        counts = [connection.execute(f'select count(*) from "{name}"').fetchall() for (name,) in names]
+    return {name: rows for (name,), [(rows,)] in zip(names, counts, strict=True)}

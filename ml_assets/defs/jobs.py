@@ -8,7 +8,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ml_assets.components.days import shop_days, shop_hours
 from ml_assets.components.monitoring_assets import monitoring_group
-from ml_assets.defs.resources import HEAVY, LIGHT, forked
+from ml_assets.defs.resources import forked
 from ml_assets.learning.spec import model_specs
 from ml_assets.settings import Settings, load_settings
 
@@ -63,21 +63,21 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
     logs, releases = of_models("prediction_log"), of_models("release")
     watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs())) - logs
     ingest = dg.define_asset_job(
-        "ingest", data, partitions_def=days, executor_def=forked(LIGHT),
+        "ingest", data, partitions_def=days, executor_def=forked("ingest"),
         description="Land, check and publish days of raw data, and bring every dbt model up to them.",
     )  # fmt: skip
     train = dg.define_asset_job(
         "train", dg.AssetSelection.groups(FEATURE_STORE) | (models - releases), partitions_def=days,
-        executor_def=forked(HEAVY),
+        executor_def=forked("train"),
         description="Materialize the online store, train, evaluate, gate, deploy, and score all active customers.",
     )  # fmt: skip
     daily = dg.define_asset_job(
         "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | of_models(*REFRESHED) | watched,
-        partitions_def=days, executor_def=forked(HEAVY),
+        partitions_def=days, executor_def=forked("daily"),
         description="A new day: ingest it, renew features, index and deployment, and watch the models on it.",
     )  # fmt: skip
     retrain = dg.define_asset_job(
-        "retrain", models - releases - of_models("batch_predictions"), executor_def=forked(HEAVY),
+        "retrain", models - releases - of_models("batch_predictions"), executor_def=forked("retrain"),
         description="Train again: the cheap refit first, then tuning, gate, and a release if the gate lets it through.",
     )  # fmt: skip
     release = dg.define_asset_job(

@@ -39,6 +39,9 @@ ROWS, TRUTH, ITEMS, BASELINES, MANIFEST = (
     "manifest.json",
 )
 
+BATCH = 8_192
+"""Rows turned from columns into rows at a time: they stay in the processor's cache."""
+
 
 class PartCounts(BaseModel):
     """How large a part is, and how much of its truth the candidates hold at all."""
@@ -225,9 +228,10 @@ def _read_rows(dataset: DatasetRef, part: Part, features: Sequence[str], columns
 
 
 def _rows(table: pa.Table, features: Sequence[str], spec: ModelSpec) -> Rows:
-    x = np.empty((len(table), len(features)), dtype=np.float32)
-    for at, name in enumerate(features):
-        x[:, at] = table[name].to_numpy()
+    x, at = np.empty((len(table), len(features)), dtype=np.float32), 0
+    for batch in table.select(list(features)).to_batches(max_chunksize=BATCH):
+        x[at : at + len(batch)] = batch.to_tensor(null_to_nan=True).to_numpy()
+        at += len(batch)
     sizes = np.unique(table["group"].to_numpy(), return_counts=True)[1]
     return Rows(x, table[spec.label].to_numpy().astype(np.int32), sizes)
 

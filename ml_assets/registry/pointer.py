@@ -18,7 +18,7 @@ from ml_assets.files import sha256_file, write_text_atomically
 from ml_assets.registry import journal
 from ml_assets.registry.lock import file_lock
 from ml_assets.registry.versions import BOOSTER, CorruptedVersionError, load_version
-from ml_assets.settings import Settings
+from ml_assets.settings import Settings, StoreAddress
 
 
 class PointerError(ValueError):
@@ -36,7 +36,7 @@ class Pointer(BaseModel):
     model_sha256: str = Field(description="SHA-256 of booster.txt")
     index_path: Path = Field(description="folder of the retrieval index")
     index_sha256: str = Field(description="`sha256_folder` of it")
-    online_store: Path = Field(description="the online store's sqlite file")
+    online_store: StoreAddress = Field(description="the online store: its sqlite file, or redis://host:port/db")
     as_of: datetime = Field(description="UTC midnight that counts as now, see `now`")
     deployed_at: datetime = Field(description="UTC time of the deployment")
 
@@ -58,7 +58,7 @@ def make_pointer(
     model_version: str,
     version_folder: Path,
     index_folder: Path,
-    online_store: Path,
+    online_store: Path | str,
     as_of: datetime,
     deployed_at: datetime,
 ) -> Pointer:
@@ -78,7 +78,7 @@ def make_pointer(
         model_sha256=sha256_file(version_folder / BOOSTER),
         index_path=index_folder.resolve(),
         index_sha256=sha256_folder(index_folder),
-        online_store=online_store.resolve(),
+        online_store=online_store,
         as_of=as_of,
         deployed_at=deployed_at,
     )
@@ -129,7 +129,7 @@ def verify_pointer(pointer: Pointer) -> None:
     if not pointer.index_path.is_dir():
         raise PointerError(f"no retrieval index at {pointer.index_path}")
     _same("retrieval index", pointer.index_path, pointer.index_sha256, sha256_folder(pointer.index_path))
-    if not pointer.online_store.is_file():
+    if isinstance(pointer.online_store, Path) and not pointer.online_store.is_file():
         raise PointerError(f"no online store at {pointer.online_store}: materialize the features")
 
 

@@ -72,13 +72,13 @@ def _batches(rows: int, products: int) -> Iterator[slice]:
 
 
 def _part(index: RetrievalIndex, query: Query, rows: slice, products: NDArray[np.int64] | None) -> Part:
-    batch = Query(query.bought[rows], query.seen[rows], query.customer[rows])
+    batch = query[rows]
     scores = [source(index, batch) for source in SOURCES.values()]
     if products is None:
         row, product = _chosen(index, scores, batch.rows)
     else:
         row, product = np.repeat(np.arange(batch.rows), len(products)), np.tile(products, batch.rows)
-    gathered = np.stack([score[row, product] for score in scores], axis=1)
+    gathered = np.stack(scores)[:, row, product].T
     return row + rows.start, product, np.where(gathered > 0, gathered, np.float32(np.nan))
 
 

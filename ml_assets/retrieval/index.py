@@ -165,7 +165,7 @@ def build_index(interactions: pa.Table, catalogue: pa.Table, as_of: datetime, sp
         co_visitation=co_visitation,
         idf=idf,
         neighbour=neighbour,
-        neighbour_tastes=taste(bought[neighbour], seen[neighbour], idf).T.tocsr(),
+        neighbour_tastes=taste(bought[neighbour] + seen[neighbour], idf).T.tocsr(),
         neighbour_bought=neighbour_bought,
         popular=popular,
         launches=np.where(launched, 1 + popular, 0).astype(np.float32),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.retrieval.row import Row
 from ml_assets.retrieval.sources import Query
-from ml_assets.retrieval.sparse import Csr, rows_or_empty, summed
+from ml_assets.retrieval.sparse import rows_or_empty
 
 if TYPE_CHECKING:
     from ml_assets.retrieval.index import RetrievalIndex
@@ -29,6 +30,8 @@ NOW = {"view": 1.0, "cart": 1.0, "purchase": 0.0}
 def query_customers(index: RetrievalIndex, customer_ids: Sequence[str]) -> Query:
     """History vectors of customers, in the order asked; an unknown one has an empty history."""
     at = np.array([index.customer_positions.get(customer, -1) for customer in customer_ids], dtype=np.int64)
+    if len(at) == 1:
+        return Query(Row.of(index.bought, int(at[0])), Row.of(index.seen, int(at[0])), at)
     return Query(rows_or_empty(index.bought, at), rows_or_empty(index.seen, at), at)
 
 
@@ -67,6 +70,5 @@ def _now(event_type: str) -> float:
     return NOW[event_type]
 
 
-def _added(weights: list[float], products: NDArray[np.int64], index: RetrievalIndex) -> Csr:
-    rows = np.zeros(len(products), dtype=np.int64)
-    return summed(np.array(weights), rows, products, (1, len(index.products)))
+def _added(weights: list[float], products: NDArray[np.int64], index: RetrievalIndex) -> Row:
+    return Row.dense(np.bincount(products, weights, minlength=len(index.products)).astype(np.float32))

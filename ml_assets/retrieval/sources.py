@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.retrieval.sparse import Csr, Floats, scaled_columns, unit_rows
+from ml_assets.retrieval.sparse import Floats, Rows, filled, mapped, times, unit_rows
 
 if TYPE_CHECKING:
     from ml_assets.retrieval.index import RetrievalIndex
@@ -23,42 +24,51 @@ if TYPE_CHECKING:
 class Query:
     """Who is asked about: `bought`, `seen` sparse [rows, products], `customer` [rows], -1 if unknown."""
 
-    bought: Csr
-    seen: Csr
+    bought: Rows
+    seen: Rows
     customer: NDArray[np.int64]
+
+    @cached_property
+    def history(self) -> Rows:
+        """Both together."""
+        return self.bought + self.seen
 
     @property
     def rows(self) -> int:
         """Number of customers."""
         return len(self.customer)
 
+    def __getitem__(self, rows: slice) -> Query:
+        """Some of the customers."""
+        if self.rows == 1:
+            return self
+        return Query(self.bought[rows], self.seen[rows], self.customer[rows])
+
 
 def own(_: RetrievalIndex, query: Query) -> Floats:
     """What the customer bought before, time-decayed, and looked at lately."""
-    return np.asarray((query.bought + query.seen).toarray(), dtype=np.float32)
+    return np.asarray(query.history.toarray(), dtype=np.float32)
 
 
 def co_purchase(index: RetrievalIndex, query: Query) -> Floats:
     """What is bought in one basket with what the customer buys."""
-    return np.asarray((query.bought @ index.co_purchase).toarray(), dtype=np.float32)
+    return times(query.bought, index.co_purchase)
 
 
 def co_visitation(index: RetrievalIndex, query: Query) -> Floats:
     """What those put in the cart or bought who saw what the customer saw."""
-    return np.asarray((query.seen @ index.co_visitation).toarray(), dtype=np.float32)
+    return times(query.seen, index.co_visitation)
 
 
 def similar(index: RetrievalIndex, query: Query) -> Floats:
     """What customers with similar baskets bought lately: sum of their cosines (idf-weighted histories)."""
-    likeness = np.asarray((taste(query.bought, query.seen, index.idf) @ index.neighbour_tastes).toarray())
+    likeness = times(taste(query.history, index.idf), index.neighbour_tastes)
     likeness[query.customer[:, None] == index.neighbour[None, :]] = 0.0
-    asked = index.spec.similar_customers
-    if asked < likeness.shape[1]:
-        floor = -np.partition(-likeness, asked - 1, axis=1)[:, asked - 1 : asked]
+    left_out = likeness.shape[1] - index.spec.similar_customers
+    if left_out > 0:
+        floor = np.partition(likeness, left_out, axis=1)[:, left_out, None]
         likeness[likeness < floor] = 0.0
-    from scipy import sparse
-
-    return np.asarray((sparse.csr_matrix(likeness) @ index.neighbour_bought).toarray(), dtype=np.float32)
+    return times(filled(likeness), index.neighbour_bought)
 
 
 def popular(index: RetrievalIndex, query: Query) -> Floats:
@@ -82,8 +92,6 @@ SOURCES: dict[str, Callable[[RetrievalIndex, Query], Floats]] = {
 """Every source by its name in the spec, in the order of the score columns."""
 
 
-def taste(bought: Csr, seen: Csr, idf: Floats) -> Csr:
+def taste(history: Rows, idf: Floats) -> Rows:
     """Histories as unit vectors: repeats count once, rare products more."""
-    both = (bought + seen).tocsr()
-    both.data = np.minimum(both.data, 1.0)
-    return unit_rows(scaled_columns(both, idf))
+    return unit_rows(mapped(history, lambda data, product: np.minimum(data, 1.0) * idf[product]))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.retrieval.row import Row
+
 Csr = Any
 """A `scipy.sparse.csr_matrix` of float32 (scipy ships no types)."""
 Floats = NDArray[np.float32]
+Rows = Any
+"""A `Csr`, or a `Row` for one customer."""
 
 
 def decay(age_days: NDArray[np.float64], half_life_days: float) -> NDArray[np.float64]:
@@ -76,18 +81,37 @@ def rows_or_empty(matrix: Csr, at: NDArray[np.int64]) -> Csr:
     return sparse.vstack([matrix, empty], format="csr")[np.where(at >= 0, at, matrix.shape[0])]
 
 
-def unit_rows(matrix: Csr) -> Csr:
+def times(rows: Rows, matrix: Csr) -> Floats:
+    """The product as a dense array."""
+    if isinstance(rows, Row):
+        return rows.times(matrix)
+    return np.asarray((rows @ matrix).toarray(), dtype=np.float32)
+
+
+def filled(values: Floats) -> Rows:
+    """The entries of dense rows that are not zero."""
+    from scipy import sparse
+
+    return Row.dense(values[0]) if len(values) == 1 else sparse.csr_matrix(values)
+
+
+def mapped(rows: Rows, function: Callable[[Floats, NDArray[np.integer]], Floats]) -> Rows:
+    """`function(data, columns)` of the entries in their places."""
+    if isinstance(rows, Row):
+        return Row(rows.indices, function(rows.data, rows.indices), rows.width)
+    rows = rows.copy()
+    rows.data = function(rows.data, rows.indices)
+    return rows
+
+
+def unit_rows(matrix: Rows) -> Rows:
     """Each row divided by its Euclidean length; an empty row stays empty."""
+    if isinstance(matrix, Row):
+        return matrix.unit()
     matrix = matrix.copy()
     length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1), dtype=np.float32).ravel())
+    length[length == 0] = 1.0  # so old that its square is no number
     matrix.data = matrix.data / np.repeat(length, np.diff(matrix.indptr))
-    return matrix
-
-
-def scaled_columns(matrix: Csr, factor: Floats) -> Csr:
-    """Each column times its factor [columns]."""
-    matrix = matrix.copy()
-    matrix.data = matrix.data * factor[matrix.indices]
     return matrix
 
 

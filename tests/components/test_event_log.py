@@ -1,13 +1,15 @@
 """The batched event log keeps what the stock one keeps."""
 
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from ml_assets.components.event_log import BatchedSqliteEventLog
+from ml_assets.components.event_log import KEPT_OPEN, BatchedSqliteEventLog
 
 DAYS = dg.DailyPartitionsDefinition("2026-01-01", end_date="2026-02-10")
 
@@ -50,3 +52,37 @@ def test_it_keeps_what_the_stock_log_keeps(tmp_path: Path, monkeypatch: pytest.M
     batched = backfilled(tmp_path / "batched", BatchedSqliteEventLog)
     assert batched == backfilled(tmp_path / "stock", SqliteEventLogStorage)
     assert len(batched[1]) == 33
+
+
+def entry(run: str, message: str) -> EventLogEntry:
+    return EventLogEntry(
+        error_info=None, level=20, user_message=message, run_id=run, timestamp=1_780_000_000.0, step_key="step"
+    )
+
+
+def said(log: SqliteEventLogStorage, run: str) -> list[str]:
+    return [each.user_message for each in log.get_logs_for_run(run)]
+
+
+def test_more_runs_than_stay_open_are_kept_all_the_same(tmp_path: Path) -> None:
+    log = BatchedSqliteEventLog(str(tmp_path))
+    runs = [f"run{number}" for number in range(KEPT_OPEN + 3)]
+    for message in ("begun", "ended"):
+        for run in runs:
+            log.store_event(entry(run, message))
+    for reader in (log, SqliteEventLogStorage(str(tmp_path))):
+        assert all(said(reader, run) == ["begun", "ended"] for run in runs)
+    log.wipe()
+    assert said(log, runs[0]) == []
+    log.dispose()
+
+
+def test_a_watcher_hears_of_each_event(tmp_path: Path) -> None:
+    log, heard = BatchedSqliteEventLog(str(tmp_path)), Queue[str]()
+    log.store_event(entry("run", "before"))
+    log.watch("run", None, lambda event, cursor: heard.put(event.user_message))
+    log.store_event(entry("run", "after"))
+    try:
+        assert [heard.get(timeout=20), heard.get(timeout=20)] == ["before", "after"]
+    finally:
+        log.dispose()

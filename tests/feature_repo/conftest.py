@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
+import redis
+from redis_server import running_redis
 
 from ml_assets.settings import Settings, load_settings
 
@@ -118,6 +121,38 @@ def store(warehouse: Settings):
     apply(opened)
     materialize(opened, AS_OF)
     return opened
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory):
+    """Address of a Redis without a database number; database 1 is `materialized`'s."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as address:
+        yield address
+
+
+@pytest.fixture
+def empty_redis(redis_server: str) -> str:
+    """Address of an empty Redis database."""
+    with redis.Redis.from_url(f"{redis_server}/0") as client:
+        client.flushdb()
+    return f"{redis_server}/0"
+
+
+@pytest.fixture(scope="session", params=["sqlite", "redis"])
+def materialized(request: pytest.FixtureRequest, warehouse: Settings, store):
+    """(settings, store) over `warehouse`, materialized for AS_OF, with either online store; nothing may write to it."""
+    from feature_repo.online import materialize
+    from feature_repo.store import open_store
+
+    if request.param == "sqlite":
+        return warehouse, store
+    address, before = f"{request.getfixturevalue('redis_server')}/1", dict(os.environ)
+    settings = warehouse.model_copy(update={"online_store_address": address})
+    opened = open_store(settings)
+    os.environ.clear()
+    os.environ.update(before)
+    materialize(opened, AS_OF)
+    return settings, opened
 
 
 @pytest.fixture

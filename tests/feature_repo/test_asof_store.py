@@ -143,6 +143,36 @@ def test_no_entity_rows_still_give_a_schema(files):
     assert (found.num_rows, found.column_names) == (0, ["driver_id", "event_timestamp", "trips"])
 
 
+def test_little_memory_spills_and_gives_the_same_rows(files, tmp_path):
+    sql = """
+        select 1 + hash(i) % 3 as driver_id, i as place,
+            timestamp '2024-01-01' + to_seconds(hash(i, 1) % 400_000) as event_timestamp
+        from range(400_000) as drawn(i)
+    """
+    written = []
+    for memory in ("2GB", "32MB"):
+        config = files.config.model_copy(deep=True)
+        config.offline_store.memory = memory
+        config.offline_store.temp_directory = str(tmp_path / "spill")
+        job = FeatureStore(config=config).get_historical_features(sql, ["trips:trips", "rating:rating"])
+        assert job.to_parquet(tmp_path / memory) == 400_000
+        written.append((tmp_path / memory).read_bytes())
+    assert written[0] == written[1]
+
+
+def test_a_missing_file_is_named(files, tmp_path):
+    for given in (tmp_path / "none.parquet", str(tmp_path / "none.parquet")):
+        with pytest.raises(OfflineStoreError, match=r"no Parquet file .*none\.parquet"):
+            files.get_historical_features(given, ["trips:trips"]).to_arrow()
+
+
+def test_the_range_of_the_entity_timestamps_is_known_before_anything_is_read(files):
+    rows = {"driver_id": [1, 2, 1], "event_timestamp": [START + DAY, START, START + 2 * DAY]}
+    metadata = join(files, rows, ["trips:trips"]).metadata
+    assert (metadata.min_event_timestamp, metadata.max_event_timestamp) == (START, START + 2 * DAY)
+    assert (metadata.features, metadata.keys) == (["trips:trips"], ["driver_id"])
+
+
 def test_persist_writes_the_result_once(files, tmp_path):
     job = join(files, {"driver_id": [1, 2], "event_timestamp": [START + 9 * DAY] * 2}, ["trips:trips"])
     storage = SavedDatasetFileStorage(path=str(tmp_path / "saved" / "set.parquet"))

@@ -73,6 +73,13 @@ def test_what_happens_later_changes_nothing(small_store, settings, as_of, tmp_pa
     assert pq.read_table(tmp_path / "again.parquet").equals(pq.read_table(tmp_path / "out.parquet"))
 
 
+def test_the_job_streams_derived_features_to_parquet_too(store, as_of, tmp_path):
+    entities = entity_file(tmp_path / "entities.parquet", as_of)
+    job = store.get_historical_features(entities, store.get_feature_service(SERVICE), full_feature_names=True)
+    assert job.to_parquet(tmp_path / "out.parquet") == 300
+    assert pq.read_table(tmp_path / "out.parquet").equals(job.to_arrow())
+
+
 @pytest.mark.parametrize("missing", ["now", "product_id"])
 def test_a_missing_column_is_named_and_nothing_is_written(store, as_of, tmp_path, missing):
     entities = entity_file(tmp_path / "entities.parquet", as_of, without=missing)

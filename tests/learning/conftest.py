@@ -1,12 +1,14 @@
-"""A small training set, and an MLflow for what is trained on it."""
+"""A small training set, an MLflow for what is trained on it, and the tiny shop's own training set and version."""
 
 from __future__ import annotations
 
 import pytest
 from tiny_training_set import small_spec, write_dataset
 
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
 from ml_assets.learning.training_set import DatasetRef
+from ml_assets.registry.versions import VersionRef
+from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import Settings
 
 
@@ -23,3 +25,51 @@ def spec() -> ModelSpec:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory, spec: ModelSpec) -> DatasetRef:
     return write_dataset(tmp_path_factory.mktemp("sets") / "0123456789abcdef", spec)
+
+
+@pytest.fixture(scope="session")
+def shop_spec() -> ModelSpec:
+    return ModelSpec(
+        name="recommender",
+        description="d",
+        spine="mart_recommendation_spine",
+        feature_service="product_recommender",
+        slices=("customer_kind", "popularity_tier"),
+        split=SplitSpec(train=3, validation=1, test=2, holdout=1, warmup_days=14),
+        training=TrainingSpec(negatives=6),
+        retrieval=RetrievalSpec(total=12),
+    )
+
+
+@pytest.fixture(scope="session")
+def built(tiny_shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
+    """The tiny shop's training set."""
+    from feature_repo.store import open_store
+    from ml_assets.learning.dataset import build_training_set
+
+    return build_training_set(shop_spec, tiny_shop, open_store(tiny_shop))
+
+
+@pytest.fixture
+def version(built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings) -> VersionRef:
+    """A version trained on it, published in the copy of the shop."""
+    from ml_assets.learning import ranker
+    from ml_assets.learning.split import Part
+    from ml_assets.learning.training_set import load_rows
+    from ml_assets.registry.versions import publish_version
+
+    features = built.manifest.features
+    rows = load_rows(built, Part.TRAIN, features, shop_spec)
+    params = ranker.parameters(shop_spec, elsewhere, {"min_data_in_leaf": 5})
+    booster = ranker.fit(params, ranker.binned(rows, features, params), 10)
+    return publish_version(
+        elsewhere,
+        shop_spec.name,
+        booster.model_to_string(),
+        "r",
+        features=features,
+        params={},
+        training_set=built.fingerprint,
+        metrics={},
+        created_from={},
+    )

@@ -10,47 +10,22 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_warehouse import DAYS, FIRST_DAY
 
-from ml_assets.learning.batch import predict_day
 from ml_assets.learning.dataset import build_training_set
 from ml_assets.learning.evaluate import evaluate, evaluation_folder
-from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
+from ml_assets.learning.spec import ModelSpec, SplitSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.summary import markdown
 from ml_assets.learning.train import train
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.registry.gate import pass_gate
-from ml_assets.registry.versions import VersionRef, publish_version
-from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import Settings
 
-NEGATIVES = 6
 LAST_DAY = FIRST_DAY + dt.timedelta(days=DAYS - 1)
-
-
-@pytest.fixture(scope="module")
-def shop_spec() -> ModelSpec:
-    return ModelSpec(
-        name="recommender",
-        description="d",
-        spine="mart_recommendation_spine",
-        feature_service="product_recommender",
-        slices=("customer_kind", "popularity_tier"),
-        split=SplitSpec(train=3, validation=1, test=2, holdout=1, warmup_days=14),
-        training=TrainingSpec(negatives=NEGATIVES),
-        retrieval=RetrievalSpec(total=12),
-    )
 
 
 @pytest.fixture(scope="module")
 def shop(tiny_shop: Settings) -> Settings:
     return tiny_shop
-
-
-@pytest.fixture(scope="module")
-def built(shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
-    from feature_repo.store import open_store
-
-    return build_training_set(shop_spec, shop, open_store(shop))
 
 
 def same(one: pa.ChunkedArray, other: pa.ChunkedArray) -> bool:
@@ -109,13 +84,15 @@ def test_labels_and_ceiling_agree_with_the_spine(built: DatasetRef, shop: Settin
     assert customers == (len(truth.group_by(["customer_id", "decision_ts"]).aggregate([])),)
 
 
-def test_only_train_groups_are_thinned(built: DatasetRef):
+def test_only_train_groups_are_thinned(built: DatasetRef, shop_spec: ModelSpec):
     rows = pq.read_table(built.path / "rows.parquet", columns=["split", "group", "label"])
     for part in ("train", "test"):
         inside = rows.filter(pc.equal(rows["split"], part))
         unlabelled = inside.filter(pc.equal(inside["label"], 0))["group"].to_numpy()
         largest = np.unique(unlabelled, return_counts=True)[1].max()
-        assert (largest == NEGATIVES) if part == "train" else (largest > NEGATIVES)
+        assert (
+            (largest == shop_spec.training.negatives) if part == "train" else (largest > shop_spec.training.negatives)
+        )
 
 
 def test_baselines_are_there_for_every_judged_customer(built: DatasetRef):
@@ -231,87 +208,3 @@ def test_a_training_set_of_an_earlier_day_is_built_again_however_far_the_warehou
     for file in sorted(then.path.iterdir()):
         assert (again.path / file.name).read_bytes() == file.read_bytes(), file.name
     assert again.altered() == []
-
-
-@pytest.fixture
-def version(built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings) -> VersionRef:
-    from ml_assets.learning import ranker
-    from ml_assets.learning.training_set import load_rows
-
-    features = built.manifest.features
-    rows = load_rows(built, Part.TRAIN, features, shop_spec)
-    params = ranker.parameters(shop_spec, elsewhere, {"min_data_in_leaf": 5})
-    booster = ranker.fit(params, ranker.binned(rows, features, params), 10)
-    return publish_version(
-        elsewhere,
-        shop_spec.name,
-        booster.model_to_string(),
-        "r",
-        features=features,
-        params={},
-        training_set=built.fingerprint,
-        metrics={},
-        created_from={},
-    )
-
-
-def test_batch_predictions_score_what_training_would_have_seen(
-    built: DatasetRef, shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef
-):
-    """At a decision's time the batch scores a judged customer as the training set's rows would be."""
-    from feature_repo.store import open_store
-
-    day = built.manifest.split[Part.TEST][-1]
-    written = predict_day(
-        shop_spec, elsewhere, open_store(elsewhere), version.path, day - dt.timedelta(days=1), chunk=7
-    )
-    made = written.path.stat().st_mtime_ns
-    before = day - dt.timedelta(days=1)
-    assert predict_day(shop_spec, elsewhere, open_store(elsewhere), version.path, before, chunk=7) == written
-    assert written.path.stat().st_mtime_ns == made  # the same day from the same inputs is not made again
-    lists = pq.read_table(written.path).to_pylist()
-    assert written.rows == len(lists) == written.customers * shop_spec.serving.k
-    rows = pq.read_table(built.path / "rows.parquet")
-    rows = rows.filter(pc.equal(rows["decision_ts"], pa.scalar(dt.datetime.combine(day, dt.time()))))
-    x = np.stack([rows[name].to_numpy() for name in version.features], axis=1)
-    scored = dict(
-        zip(
-            zip(rows["customer_id"].to_pylist(), rows["product_id"].to_pylist(), strict=True),
-            version.booster().predict(x),
-            strict=True,
-        )
-    )
-    both = [(row["score"], scored[key]) for row in lists if (key := (row["customer_id"], row["product_id"])) in scored]
-    assert len(both) > 50
-    assert all(batch == trained for batch, trained in both)
-
-
-def test_a_killed_batch_goes_on_after_its_last_chunk(shop_spec: ModelSpec, elsewhere: Settings, version: VersionRef):
-    from feature_repo.store import open_store
-
-    def die(_: str, done: int, __: int) -> None:
-        if done > 10:
-            raise KeyboardInterrupt
-
-    store = open_store(elsewhere)
-    with pytest.raises(KeyboardInterrupt):
-        predict_day(shop_spec, elsewhere, store, version.path, LAST_DAY, progress=die, chunk=10)
-    home = elsewhere.model_home(shop_spec.name) / "batch_predictions" / f"event_day={LAST_DAY}"
-    kept = {path.name: path.stat().st_mtime_ns for path in home.rglob(".chunks-*/*.parquet")}
-    assert len(kept) == 2
-    assert not (home / "part.parquet").exists()
-    seen: list[int] = []
-    resumed = predict_day(
-        shop_spec,
-        elsewhere,
-        store,
-        version.path,
-        LAST_DAY,
-        progress=lambda _, done, __: seen.append(done),
-        chunk=10,
-    )
-    straight = resumed.path.read_bytes()
-    assert [path.name for path in home.iterdir() if path.name.startswith(".chunks")] == []
-    whole = predict_day(shop_spec, elsewhere, store, version.path, LAST_DAY, chunk=10)
-    assert whole.path.read_bytes() == straight
-    assert seen == [10, 20, 24]

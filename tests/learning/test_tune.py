@@ -3,16 +3,20 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from ml_assets.learning import ranker
+from ml_assets.learning import tune as tuning
 from ml_assets.learning.spec import ModelSpec, TuningSpec
 from ml_assets.learning.tracking import open_mlflow
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.learning.tune import open_study, tune
 from ml_assets.settings import PROJECT, Settings
 
-KILLED_IN_ITS_THIRD_TRIAL = """
+KILLED_IN_ITS_SECOND_PAIR = """
 import os, signal, sys
 from pathlib import Path
 from ml_assets.learning import tune
@@ -45,7 +49,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dat
     other = settings.model_copy(update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri})
     arguments = [str(other.home), str(dataset.path), spec.model_dump_json()]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_IN_ITS_THIRD_TRIAL, *arguments],
+        [sys.executable, "-c", KILLED_IN_ITS_SECOND_PAIR, *arguments],
         cwd=PROJECT,
         capture_output=True,
         check=False,
@@ -63,6 +67,24 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dat
     assert resumed.journal
     assert straight.journal
     assert ended(resumed.journal, spec) == ended(straight.journal, spec)
+
+
+def test_trials_depend_on_nothing_but_those_before_their_pair(
+    spec: ModelSpec, dataset: DatasetRef, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """Ended after any trial and gone on with, or one after the other: the trials are the same."""
+    spec = spec.model_copy(update={"tuning": TuningSpec(trials=5, rounds=12, sample_groups=100)})
+    straight = tune(spec, settings, dataset)
+    assert straight.journal
+    monkeypatch.setattr(tuning, "ThreadPoolExecutor", lambda _, **said: ThreadPoolExecutor(1, **said))
+    for count in (1, 2, 3):
+        home = settings.home.parent / f"ended-{count}"
+        other = settings.model_copy(update={"home": home, "mlflow_address": settings.mlflow_uri})
+        for trials in (count, 5):
+            few = spec.model_copy(update={"tuning": spec.tuning.model_copy(update={"trials": trials})})
+            journal = tune(few, other, dataset).journal
+            assert journal
+            assert ended(journal, spec) == ended(straight.journal, spec)[:trials]
 
 
 def test_the_first_trial_is_the_defaults_and_every_trial_is_a_run(

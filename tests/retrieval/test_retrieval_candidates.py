@@ -74,9 +74,13 @@ def test_every_candidate_gets_every_source_s_score(index):
     np.testing.assert_allclose(own, np.where(history > 0, history, np.nan), rtol=1e-6)
 
 
-def test_a_customer_s_candidates_do_not_depend_on_who_else_is_asked(index):
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), rows=st.integers(50, 900), asked=st.integers(1, 40))
+def test_a_customer_s_candidates_do_not_depend_on_who_else_is_asked(seed, rows, asked):
+    spec = RetrievalSpec(total=15, similar_customers=asked)
+    index = build_index(make_interactions(rows=rows, seed=seed), make_catalogue(), AS_OF, spec)
     together = index.candidates(index.customers)
-    for row, customer in enumerate(index.customers[:5]):
+    for row, customer in enumerate(index.customers):
         alone, request = index.candidates([customer]), index.for_request(customer)
         mine = together.row_customer == row
         assert np.array_equal(alone.product, together.product[mine])

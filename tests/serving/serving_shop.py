@@ -1,5 +1,7 @@
 """A small real index and a small real online store, made without Feast (importing it takes seconds)."""
 
+from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pyarrow as pa
 
 from feature_repo.description import ServiceDescription, ViewColumns, description_path, to_text
 from feature_repo.stores import wide_table
-from feature_repo.stores.wide_table import WideTable
+from feature_repo.stores.packed import WideTable
 from feature_repo.transforms import INPUTS, OUTPUTS
 from ml_assets.retrieval.index import build_index
 from ml_assets.retrieval.spec import RetrievalSpec
@@ -102,3 +104,13 @@ def _rows(table: WideTable, keys: list[tuple[str, ...]], as_of: datetime) -> pa.
         values = [as_of - timedelta(days=int(day)) for day in days] if kind == "timestamp" else days * 0.37
         columns[name] = values
     return pa.table(columns | {"event_timestamp": [as_of] * len(keys)})
+
+
+def change_rows(path: Path, view: str, change: Callable[[WideTable, bytes], object]) -> None:
+    """Replace every row of a view by what `change` makes of it."""
+    with closing(wide_table.open_writer(path)) as writer:
+        table = wide_table.defined(writer, f"wide_{view}")
+        assert table is not None
+        writer.create_function("changed", 1, lambda row: change(table, row))
+        column = wide_table.row_column(table)
+        writer.execute(f"update {table.table} set {column} = changed({column})")

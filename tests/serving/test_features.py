@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serving_shop import SERVICE, category_of
+from serving_shop import SERVICE, category_of, change_rows
 
 from feature_repo.description import OnlineStoreError, description_path
 from feature_repo.reader import OnlineReader
@@ -121,8 +121,8 @@ def test_a_store_in_its_place_is_read_at_once(path, reader, tmp_path):
     before = reader.read(*ASKED)
     other = tmp_path / "other.db"
     shutil.copy(path, other)
-    with closing(open_writer(other)) as writer:
-        writer.execute(f'update wide_product set "{names[column].partition("__")[2]}" = 4711')
+    changed = {names[column].partition("__")[2]: 4711}
+    change_rows(other, "product", lambda table, row: table.layout.pack(changed, table.layout.unpack(row)[0]))
     other.replace(path)
     after = reader.read(*ASKED)
     assert (after[:, column] == 4711).all()
@@ -231,8 +231,6 @@ def test_a_garbled_store_gives_numbers_or_an_error_and_nothing_else(path, tmp_pa
     assert values.dtype == np.float64
 
 
-def test_a_value_that_is_no_number_is_an_error(path, reader):
-    with closing(open_writer(path)) as writer:
-        column = reader.feature_names[next(at for at, name in enumerate(reader.feature_names) if "product__" in name)]
-        writer.execute(f"""update wide_product set "{column.partition("__")[2]}" = 'much'""")
+def test_a_row_that_is_none_is_an_error(path, reader):
+    change_rows(path, "product", lambda table, row: row[:8])
     fails(reader)

@@ -1,15 +1,14 @@
 """Loading: what does not fit is refused before it serves."""
 
 import shutil
-from contextlib import closing
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from serving_shop import change_rows
 
-from feature_repo.stores.wide_table import open_writer
 from ml_assets.registry.pointer import PointerError, pointer_path
 from ml_assets.registry.release import Release, Stage
 from ml_assets.registry.versions import CorruptedVersionError, publish_version
@@ -129,9 +128,7 @@ def test_a_store_that_broke_while_serving_is_no_reason_to_refuse_another_version
 
 
 def test_a_store_that_holds_no_numbers_is_refused_but_for_who_may_do_without(shop):
-    with closing(open_writer(shop.settings.online_store)) as writer:
-        view, _, column = next(name for name in shop.features if name.startswith("customer__")).partition("__")
-        writer.execute(f"""update wide_{view} set "{column}" = 'much'""")
+    change_rows(shop.settings.online_store, "customer", lambda table, row: "much")
     with pytest.raises(LoadError, match="cannot be read"):
         load(shop.pointer(shop.version(1)), SERVICE)
     assert load_baked(shop.pointer(shop.version(1)), SERVICE).baked

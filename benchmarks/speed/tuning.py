@@ -1,0 +1,152 @@
+"""Hyperparameter search: how long until it has found as good a model as a plain Optuna loop finds.
+
+The loop gets so many trials; its best validation NDCG@10, less a tolerance, is the score to reach, and each of the two
+is timed until its best trial so far reaches it. Both begin with the same training set on the disk and take the same
+score of a trial: the best over its rounds. What a search takes is luck too: several seeds are run, and the one with the
+median ratio is the result. The floor is the winning trial alone, as if its parameters had been known.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+from benchmarks.speed import child
+from benchmarks.speed.home import FULL, SMALL, demo_settings
+from benchmarks.speed.result import Result
+from ml_assets.learning.spec import ModelSpec, TuningSpec, model_specs
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.settings import Settings
+
+TOLERANCE = 0.0005
+"""NDCG@10; the scores of the space's configurations have a standard deviation four times as large."""
+SEEDS = {True: (7,), False: (7, 8, 9)}
+TRIALS = {True: 4, False: 12}
+"""Trials of the plain loop."""
+PATIENCE = 4
+"""Ours may make so many times the loop's trials before it counts as never getting there."""
+
+
+@dataclass(frozen=True)
+class _Race:
+    """Seconds until the score was reached."""
+
+    ours: float
+    peer: float
+    floor: float
+    peak_mb: float
+
+    @property
+    def ratio(self) -> float:
+        return self.peer / self.ours
+
+
+def measure(quick: bool, work: Path) -> Iterator[Result]:
+    """One race per seed."""
+    settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs()
+    dataset = DatasetRef(next((settings.model_home(spec.name) / "training_sets").iterdir()))
+    races = []
+    for seed in SEEDS[quick]:
+        seeded = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": seed})})
+        races.append(_race(seeded, settings, dataset, TRIALS[quick], work / "tuning"))
+        print(f"   seed {seed}: {races[-1].peer:.1f} s and {races[-1].ours:.1f} s", flush=True)
+    ratio = median_low(race.ratio for race in races)
+    race = next(race for race in races if race.ratio == ratio)
+    yield Result(
+        "tuning: to the score of a plain loop",
+        f"{TRIALS[quick]} trials of {spec.tuning.sample_groups:,} groups, median of {len(races)} seeds",
+        race.ours,
+        race.peer,
+        race.floor,
+        peak_mb=race.peak_mb,
+    )
+
+
+def _race(spec: ModelSpec, settings: Settings, dataset: DatasetRef, trials: int, folder: Path) -> _Race:
+    said = {"dataset": str(dataset.path), "threads": settings.threads}
+    plain = child.run("benchmarks.peers.plain_optuna:search", spec=_with_trials(spec, trials), **said).answer["best"]
+    target = plain[-1][1] - TOLERANCE
+    shutil.rmtree(folder, ignore_errors=True)
+    ran = child.run(
+        "benchmarks.speed.tuning:search",
+        spec=_with_trials(spec, trials * PATIENCE),
+        home=str(folder),
+        reach=target,
+        **said,
+    )
+    params = ran.answer["params"]
+    floor = child.run("benchmarks.speed.tuning:one_trial", spec=_with_trials(spec, 1), params=params, **said)
+    return _Race(_reached(ran.answer["best"], target), _reached(plain, target), floor.seconds, ran.peak_mb)
+
+
+def _with_trials(spec: ModelSpec, trials: int) -> str:
+    tuning = TuningSpec(**{**spec.tuning.model_dump(), "trials": trials})
+    return spec.model_copy(update={"tuning": tuning}).model_dump_json()
+
+
+def _reached(best: list[tuple[float, float]], target: float) -> float:
+    found = next((seconds for seconds, value in best if value >= target), None)
+    if found is None:
+        raise RuntimeError(f"no trial of {len(best)} reached NDCG@10 {target:.4f}; the best is {best[-1][1]:.4f}")
+    return found
+
+
+class _ReachedError(Exception):
+    """The search may end."""
+
+
+def search(*, dataset: str, spec: str, threads: int, home: str, reach: float) -> dict[str, Any]:
+    """Ours: `tune`, ended when it reaches the score; `best` is [seconds since the beginning, best] per trial."""
+    import lightgbm as _lightgbm  # noqa: F401 - before the clock runs
+    import optuna
+
+    from ml_assets.learning.tune import open_study, tune
+
+    model = ModelSpec.model_validate_json(spec)
+    settings = Settings(home=Path(home), shop="simulated", threads=threads)
+    best: list[tuple[float, float]] = []
+    study: optuna.Study | None = None
+
+    def told(*_: object) -> None:
+        nonlocal study
+        (journal,) = settings.model_home(model.name).glob("tuning/*/journal.log")
+        study = open_study(journal, model)
+        best.append((time.perf_counter() - began, study.best_value))
+        if study.best_value >= reach:
+            raise _ReachedError
+
+    began = time.perf_counter()
+    with suppress(_ReachedError):
+        tune(model, settings, DatasetRef(Path(dataset)), told)
+    return {"seconds": best[-1][0], "best": best, "params": study.best_params if study else {}}
+
+
+def one_trial(*, dataset: str, spec: str, threads: int, params: dict[str, Any]) -> dict[str, Any]:
+    """The floor: read, bin, train with these parameters until it gets no better."""
+    import lightgbm as _lightgbm  # noqa: F401
+
+    from ml_assets.learning import ranker
+    from ml_assets.learning.sampling import sample_groups
+    from ml_assets.learning.split import Part
+    from ml_assets.learning.training_set import load_frame, load_rows
+
+    model, read = ModelSpec.model_validate_json(spec), DatasetRef(Path(dataset))
+    settings = Settings(home=Path(dataset), shop="simulated", threads=threads)
+    began = time.perf_counter()
+    features = read.manifest.features
+    rows = load_rows(read, Part.TRAIN, features, model)
+    rows = rows.take(sample_groups(rows.sizes, model.tuning.sample_groups, model.training.seed))
+    frame = load_frame(read, Part.VALIDATION, features, model)
+    all_params = ranker.parameters(model, settings, params)
+    train = ranker.binned(rows, features, all_params)
+    validation = ranker.binned(frame.rows, features, all_params, reference=train)
+    stop = ranker.stop_early(model.training.early_stopping)
+    metric = ranker.ValidationNdcg(frame, model.truth_grade)
+    ranker.fit(all_params, train, model.tuning.rounds, validation, metric, callbacks=[stop])
+    return {"seconds": time.perf_counter() - began}

@@ -1,0 +1,116 @@
+"""Features on disk to ranked scores on disk: any Parquet file, whatever its size, killed and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_assets.learning.metrics import IntArray
+from ml_assets.learning.scoring import PIECE, Piece, check_features, groups, join_parts, published, score_in_parts
+from ml_assets.registry.lock import file_lock
+from ml_assets.registry.versions import VersionRef
+
+BUFFER = 1 << 20
+"""Bytes read ahead of each column: a whole column chunk of a large row group would not be constant memory."""
+
+
+def score_file(
+    ref: VersionRef, frame: Path, out: Path, keys: Sequence[str], k: int, *, threads: int = 2, rows: int = PIECE
+) -> int:
+    """Rank the rows of each group of a Parquet file by the version's score; returns the rows written to `out`.
+
+    Memory is bounded by some pieces of `rows` rows (and the largest group), however large the file and its row groups
+    are. Finished parts are kept beside `out` until it is published: a killed run goes on after them and ends with the
+    same bytes.
+
+    Args:
+        ref: the model version.
+        frame: Parquet with the keys and the version's features (missing is null or NaN); rows of a group lie together.
+        out: takes the keys, `rank` and `score` of the best rows, by group and rank.
+        keys: columns that say whose row it is, the ranked item last; the others make the group.
+        k: rows kept per group.
+        threads: pieces scored at the same time.
+        rows: rows of a piece, about.
+
+    Raises:
+        KeyError: when the file lacks a feature of the version.
+    """
+    check_features(ref, pq.read_schema(frame).names)
+    inputs = _inputs(ref, frame, [*keys, k, rows])
+    work = out.parent / f".{out.name}-{inputs}"
+    with file_lock(out.parent / f".{out.name}.lock"):
+        if (known := published(out, inputs)) is not None:
+            return known
+        for stale in out.parent.glob(f".{out.name}-*"):
+            if stale != work:
+                shutil.rmtree(stale)
+        work.mkdir(exist_ok=True)
+        parts = score_in_parts(
+            partial(_pieces, frame, list(keys), list(ref.features), rows), work, ref, k=k, threads=threads
+        )
+        total = join_parts(parts, out, inputs)
+        shutil.rmtree(work)
+    return total
+
+
+def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start: int) -> Iterator[Piece]:
+    """The file from row `start` on in pieces of whole groups.
+
+    A piece ends with the last group that ends within its `rows`, or with the first group where that is larger.
+    """
+    for table in _whole_groups(_batches(frame, [*keys, *features], start, rows), keys[:-1], rows):
+        start += len(table)
+        yield Piece(start, partial(_load, table, keys, features))
+
+
+def _load(table: pa.Table, keys: list[str], features: list[str]) -> tuple[pa.Table, pa.Table]:
+    wanted = pa.schema([(name, pa.float32()) for name in features])
+    return table.select(keys), table.select(features).cast(wanted)
+
+
+def _whole_groups(batches: Iterator[pa.RecordBatch], group: list[str], rows: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        while sum(map(len, held)) > rows and (end := _end(table := pa.Table.from_batches(held), group, rows)):
+            yield table.slice(0, end)
+            held = table.slice(end).to_batches()
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _end(table: pa.Table, group: list[str], rows: int) -> int:
+    """Row after the last group that ends within `rows`, else after the first group; 0 when none is known to end."""
+    starts = np.flatnonzero(np.diff(groups(table.select(group)))) + 1
+    if not len(starts):
+        return 0
+    within = int(np.searchsorted(starts, rows, side="right"))
+    return int(starts[max(within - 1, 0)])
+
+
+def _batches(frame: Path, columns: list[str], start: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """The file's rows from `start` on; row groups before it are not read."""
+    with pq.ParquetFile(frame, buffer_size=BUFFER, pre_buffer=False) as source:
+        found = source.metadata
+        ends: IntArray = np.cumsum([found.row_group(at).num_rows for at in range(found.num_row_groups)], dtype=np.int64)
+        first = int(np.searchsorted(ends, start, side="right"))
+        skip = start - (int(ends[first - 1]) if first else 0)
+        for batch in source.iter_batches(rows, list(range(first, len(ends))), columns, use_threads=False):
+            if skip < len(batch):
+                yield batch.slice(skip)
+            skip = max(skip - len(batch), 0)
+
+
+def _inputs(ref: VersionRef, frame: Path, said: Sequence[object]) -> str:
+    """Content address of a result: the version, how it is cut and ranked, and which file it is made from."""
+    found, footer = frame.stat(), pq.read_metadata(frame)
+    file = [found.st_size, found.st_mtime_ns, footer.num_rows, footer.num_row_groups]
+    return hashlib.sha256(json.dumps([ref.version, file, *said]).encode()).hexdigest()[:16]
