@@ -32,7 +32,7 @@ class Result:
         ours: the project's figure, in `unit`.
         peer: the usual way's figure.
         floor: the figure of the least work that could do it.
-        unit: "s", "ms" and "MB" are better when smaller, "rows/s" and "requests/s" when larger; "exponent" is of growth.
+        unit: "s", "ms" and "MB" are better when smaller, "rows/s" and "requests/s" when larger; "exponent": of growth.
         peak_mb: most memory ours held, MiB.
     """
 
