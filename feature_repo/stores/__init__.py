@@ -1,1 +1,1 @@
-"""Feast plugins that stand alone: a DuckDB source, a point-in-time offline store, a wide online store."""
+"""Feast plugins: a DuckDB source and a point-in-time offline store that stand alone; online stores of packed rows."""

@@ -31,8 +31,8 @@ WARMUP_ROUNDS = 10
 """Rounds every trial gets before it may be pruned."""
 
 KEPT = 75.0
-"""Percentage of the complete trials that a trial must be among to go on: slow learners with many leaves end best and
-begin worst, a stricter pruner loses them."""
+"""Percentage of the complete trials that a trial must be among to go on: a slow learner with many leaves may end best
+though it begins badly."""
 
 BINNED_ON = 20_000
 """Rows a search takes its bins from; trials differ by far more than bins from more rows would."""

@@ -251,6 +251,9 @@ def test_metrics_count_what_happened(ask, server):
         "timed": "recommend_seconds_count",
         "lines": "prediction_log_lines_total",
     }
+    lines = -1.0
+    while lines != (lines := server.metric(names["lines"])):  # what was asked before may still be written
+        time.sleep(0.3)
     before = {key: server.metric(name) for key, name in names.items()}
     ask(customer="u1")
     ask(customer="a stranger", candidates=["no-such", "nor-this"])

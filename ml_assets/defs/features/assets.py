@@ -27,7 +27,7 @@ def definitions() -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(metadata={"objects": dg.MetadataValue.json(applied)})
 
 
-@feature_asset(deps=[definitions, *VIEWS], kinds={"feast", "sqlite"}, pool="warehouse")
+@feature_asset(deps=[definitions, *VIEWS], kinds={"feast"}, pool="warehouse")
 def online_store() -> dg.MaterializeResult[Any]:
     """The newest feature values of every key, ready for the model server."""
     from feature_repo.online import materialize
