@@ -1,6 +1,6 @@
 """`python -m benchmarks.speed.readme`: the README's table of speed, from `benchmarks/results/latest.json`.
 
-No figure gets into that table by hand; a test holds it against the file.
+No figure gets into that table by hand.
 """
 
 from __future__ import annotations
