@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feast import FeatureView
+from feast import Entity, FeatureView
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
@@ -88,6 +88,13 @@ class WideOnlineStore(OnlineStore):
         """Where the store is, as `feature_repo.reader.open_reader` takes it; without a password."""
 
     @abstractmethod
+    def define(self, config: RepoConfig, kept: Sequence[WideTable], dropped: Sequence[str]) -> None:
+        """Make the tables that are not there yet, drop those named.
+
+        A table whose view changed keeps serving as it is until rows of the new form are written.
+        """
+
+    @abstractmethod
     def exclusive(self, config: RepoConfig) -> AbstractContextManager[Any]:
         """Held while a view is materialized: materializations take turns, whatever process they are in."""
 
@@ -125,6 +132,19 @@ class WideOnlineStore(OnlineStore):
     @abstractmethod
     def describe(self, config: RepoConfig, text: str | None = None) -> str | None:
         """The description of the feature services beside the rows (None: there is none); `text` becomes it."""
+
+    def update(  # noqa: PLR0917 - Feast's signature
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Make the tables of new views, drop those of removed ones."""
+        kept = [table_of(config, view) for view in tables_to_keep]
+        self.define(config, kept, [f"{config.project}__{view.name}" for view in tables_to_delete])
 
     def online_write_batch(
         self,

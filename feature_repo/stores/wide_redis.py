@@ -21,7 +21,7 @@ from redis.exceptions import LockError
 from feature_repo.stores import wide_redis_rows as redis_rows
 from feature_repo.stores.packed import WideTable
 from feature_repo.stores.packing import Packed
-from feature_repo.stores.wide import Keys, Progress, WideOnlineStore, table_of
+from feature_repo.stores.wide import Keys, Progress, WideOnlineStore
 
 PATIENCE = 60.0
 """Seconds a writer waits for an answer."""
@@ -57,26 +57,14 @@ class WideRedisOnlineStore(WideOnlineStore):
         """The address of the database."""
         return str(config.online_store.path)
 
-    def update(  # noqa: PLR0917 - Feast's signature
-        self,
-        config: RepoConfig,
-        tables_to_delete: Sequence[FeatureView],
-        tables_to_keep: Sequence[FeatureView],
-        entities_to_delete: Sequence[Entity],
-        entities_to_keep: Sequence[Entity],
-        partial: bool,
-    ) -> None:
-        """Begin the tables of new views, drop those of removed ones.
-
-        A table whose view changed keeps serving as it is until rows of the new form are written.
-        """
+    def define(self, config: RepoConfig, kept: Sequence[WideTable], dropped: Sequence[str]) -> None:
+        """Begin the tables of new views, drop those of removed ones."""
         with self._connected(config) as client:
-            for view in tables_to_keep:
-                wide = table_of(config, view)
+            for wide in kept:
                 if not client.exists(f"{wide.table}:generation"):
                     self._send(client, wide, "push", [Packed([], [], [])])
-            for view in tables_to_delete:
-                _sweep(client, [f"{config.project}__{view.name}:"])
+            for table in dropped:
+                _sweep(client, [f"{table}:"])
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Drop the views' tables; the description goes with the last one."""

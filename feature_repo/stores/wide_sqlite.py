@@ -21,7 +21,7 @@ from feature_repo.description import description_path
 from feature_repo.stores import wide_table
 from feature_repo.stores.packed import WideTable
 from feature_repo.stores.packing import Packed
-from feature_repo.stores.wide import Keys, Progress, WideOnlineStore, table_of
+from feature_repo.stores.wide import Keys, Progress, WideOnlineStore
 from feature_repo.stores.wide_table import quote
 from ml_assets.files import write_text_atomically
 from ml_assets.registry.lock import file_lock
@@ -50,26 +50,14 @@ class WideSqliteOnlineStore(WideOnlineStore):
         path = Path(config.online_store.path)
         return path if path.is_absolute() or not config.repo_path else Path(config.repo_path) / path
 
-    def update(  # noqa: PLR0917 - Feast's signature
-        self,
-        config: RepoConfig,
-        tables_to_delete: Sequence[FeatureView],
-        tables_to_keep: Sequence[FeatureView],
-        entities_to_delete: Sequence[Entity],
-        entities_to_keep: Sequence[Entity],
-        partial: bool,
-    ) -> None:
-        """Make the tables of new views, drop those of removed ones.
-
-        A table whose view changed keeps serving as it is until rows of the new form are written.
-        """
+    def define(self, config: RepoConfig, kept: Sequence[WideTable], dropped: Sequence[str]) -> None:
+        """Make the tables of new views, drop those of removed ones, in one transaction."""
         with self._writing(config) as connection:
-            for view in tables_to_keep:
-                wide = table_of(config, view)
+            for wide in kept:
                 if wide_table.defined(connection, wide.table) is None:
                     wide_table.create(connection, wide)
-            for view in tables_to_delete:
-                wide_table.drop(connection, f"{config.project}__{view.name}")
+            for table in dropped:
+                wide_table.drop(connection, table)
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Drop the views' tables; the file is removed when none is left."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -90,18 +91,9 @@ def _drift(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefiniti
         from ml_assets.monitoring.evidently import draw
         from ml_assets.monitoring.pages import drift_page
 
-        settings = load_settings()
-        for day in days_between(*days_of(context)):
-            report = judge(spec, settings, day)
-            context.log.info(f"{day}: {report.text}")
-        return dg.MaterializeResult(
-            metadata={
-                "state": report.state,
-                "weighted_share": report.weighted_share,
-                "report": dg.MetadataValue.url(drift_page(spec, settings, report).as_uri()),
-                "evidently": _link(draw(spec, settings, day)),
-            }
-        )
+        report, said = _judged(context, spec, judge, drift_page)
+        evidently = _link(draw(spec, load_settings(), days_of(context)[1]))
+        return dg.MaterializeResult(metadata={**said, "weighted_share": report.weighted_share, "evidently": evidently})
 
     @dg.asset_check(asset=drift, partitions_def=shop_days(load_settings()))
     def no_persistent_drift(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -121,17 +113,8 @@ def _quality(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefini
         from ml_assets.monitoring.pages import quality_page
         from ml_assets.monitoring.quality import quality as judge
 
-        settings = load_settings()
-        for day in days_between(*days_of(context)):
-            report = judge(spec, settings, day)
-            context.log.info(f"{day}: {report.text}")
-        return dg.MaterializeResult(
-            metadata={
-                "state": report.state,
-                "click_rate": report.click_rate or 0.0,
-                "report": dg.MetadataValue.url(quality_page(spec, settings, report).as_uri()),
-            }
-        )
+        report, said = _judged(context, spec, judge, quality_page)
+        return dg.MaterializeResult(metadata={**said, "click_rate": report.click_rate or 0.0})
 
     @dg.asset_check(asset=quality, partitions_def=shop_days(load_settings()))
     def no_loss(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -151,17 +134,8 @@ def _skew(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinitio
         from ml_assets.monitoring.pages import skew_page
         from ml_assets.monitoring.skew import skew as judge
 
-        settings = load_settings()
-        for day in days_between(*days_of(context)):
-            report = judge(spec, settings, day)
-            context.log.info(f"{day}: {report.text}")
-        return dg.MaterializeResult(
-            metadata={
-                "state": report.state,
-                "dagster/row_count": report.rows,
-                "report": dg.MetadataValue.url(skew_page(spec, settings, report).as_uri()),
-            }
-        )
+        report, said = _judged(context, spec, judge, skew_page)
+        return dg.MaterializeResult(metadata={**said, "dagster/row_count": report.rows})
 
     @dg.asset_check(asset=skew, partitions_def=shop_days(load_settings()))
     def served_equals_recomputed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -181,17 +155,8 @@ def _service_level(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         from ml_assets.monitoring.levels import service_level as judge
         from ml_assets.monitoring.pages import level_page
 
-        settings = load_settings()
-        for day in days_between(*days_of(context)):
-            report = judge(spec, settings, day)
-            context.log.info(f"{day}: {report.text}")
-        return dg.MaterializeResult(
-            metadata={
-                "state": report.state,
-                "p99_ms": report.p99_ms or 0.0,
-                "report": dg.MetadataValue.url(level_page(spec, settings, report).as_uri()),
-            }
-        )
+        report, said = _judged(context, spec, judge, level_page)
+        return dg.MaterializeResult(metadata={**said, "p99_ms": report.p99_ms or 0.0})
 
     @dg.asset_check(asset=service_level, partitions_def=shop_days(load_settings()))
     def within_promise(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -202,6 +167,17 @@ def _service_level(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         return _warned(report.ok, report.text)
 
     return [service_level, within_promise]
+
+
+def _judged(
+    context: dg.AssetExecutionContext, spec: ModelSpec, judge: Callable[..., Any], page: Callable[..., Path]
+) -> tuple[Any, dict[str, Any]]:
+    """Judge each day of the run in turn; the last one's report, and what every such asset shows of it."""
+    settings = load_settings()
+    for day in days_between(*days_of(context)):
+        report = judge(spec, settings, day)
+        context.log.info(f"{day}: {report.text}")
+    return report, {"state": report.state, "report": dg.MetadataValue.url(page(spec, settings, report).as_uri())}
 
 
 def _warned(passed: bool, text: str) -> dg.AssetCheckResult:

@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from ml_assets.components.event_source import LANDS
-from ml_assets.defs.automation import BUSY, CAUSE, REASON, RUNNING, Answer, Requests, answer
+from ml_assets.defs.automation import BUSY, CAUSE, REASON, RUNNING, Answer, Requests, answer, days_run
 from ml_assets.defs.jobs import asset_jobs
 from ml_assets.ingestion.arrivals import Arrivals, arrivals, late_days, signature
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.spec import SourceSpec, load_source
 from ml_assets.learning.spec import model_specs
-from ml_assets.runs import range_tags
 from ml_assets.settings import Settings, load_settings
 
 LAND = "land"
@@ -105,23 +104,18 @@ def _to_ingest(context: dg.SensorEvaluationContext, source: SourceSpec, settings
     found = arrivals(source, settings, today, since)
     settled = found.days is None and not found.waiting  # else the same is asked again after an hour
     context.update_cursor(json.dumps(asdict(Look(seen, None if settled or not since else str(since), hour))))
-    yield dg.SkipReason(found.why) if found.days is None else _days_run(found, settings, f"{_digest(seen)} {hour}")
+    yield dg.SkipReason(found.why) if found.days is None else _renewed(found, settings, f"{_digest(seen)} {hour}")
 
 
 def _under_way(context: dg.SensorEvaluationContext, *jobs: str) -> bool:
     return any(context.instance.get_runs(dg.RunsFilter(job_name=job, statuses=BUSY), limit=1) for job in jobs)
 
 
-def _days_run(found: Arrivals, settings: Settings, mark: str) -> dg.RunRequest:
+def _renewed(found: Arrivals, settings: Settings, mark: str) -> dg.RunRequest:
     """The run of the days that arrived; before a model serves there is nothing to renew behind the features."""
     assert found.days is not None  # noqa: S101  # asked by the caller
-    first, last = (str(day) for day in found.days)
-    job = "daily" if _serving(settings) else "ingest"
-    tags = {CAUSE: "arrival", REASON: found.why[:250]}
-    key = f"days {first} {last} {mark}"
-    if first == last:
-        return dg.RunRequest(job_name=job, run_key=key, partition_key=first, tags=tags)
-    return dg.RunRequest(job_name=job, run_key=key, tags={**tags, **range_tags(first, last)})
+    key = f"days {found.days[0]} {found.days[1]} {mark}"
+    return days_run(replace(found, why=found.why[:250]), "arrival", key, "daily" if _serving(settings) else "ingest")
 
 
 def _serving(settings: Settings) -> bool:

@@ -103,7 +103,7 @@ def _daily_ingestion(daily: Job) -> dg.ScheduleDefinition:
     def daily_ingestion(context: dg.ScheduleEvaluationContext) -> Requests:
         """Every night: the days that have arrived, the features and the deployment on them, and the watch."""
         found = _arrivals(context.scheduled_execution_time.date())
-        yield dg.SkipReason(found.why) if found.days is None else _days_run(found, cause="schedule")
+        yield dg.SkipReason(found.why) if found.days is None else days_run(found, cause="schedule")
 
     return daily_ingestion
 
@@ -231,7 +231,7 @@ def _renew_data(context: dg.SensorEvaluationContext, stale: list[dg.AssetKey]) -
     elif busy(context.instance, {"dagster/partition_set": "daily"}) or busy(context.instance, {CAUSE: "freshness"}):
         yield dg.SkipReason("a run that renews the data is under way")
     else:
-        yield _days_run(found, cause="freshness", run_key=_hourly("freshness"))
+        yield days_run(found, cause="freshness", run_key=_hourly("freshness"))
 
 
 def _arrivals(today: date) -> Arrivals:
@@ -239,13 +239,14 @@ def _arrivals(today: date) -> Arrivals:
     return arrivals(load_source(settings.shop_file), settings, today)
 
 
-def _days_run(found: Arrivals, cause: str, run_key: str | None = None) -> dg.RunRequest:
+def days_run(found: Arrivals, cause: str, run_key: str | None = None, job: str = "daily") -> dg.RunRequest:
+    """The run of the days that arrived, tagged with why."""
     assert found.days is not None  # noqa: S101  # asked by the callers
     first, last = (str(day) for day in found.days)
     tags = {CAUSE: cause, REASON: found.why}
     if first == last:
-        return dg.RunRequest(job_name="daily", run_key=run_key, partition_key=first, tags=tags)
-    return dg.RunRequest(job_name="daily", run_key=run_key, tags={**tags, **range_tags(first, last)})
+        return dg.RunRequest(job_name=job, run_key=run_key, partition_key=first, tags=tags)
+    return dg.RunRequest(job_name=job, run_key=run_key, tags={**tags, **range_tags(first, last)})
 
 
 def _hourly(what: str) -> str:

@@ -131,7 +131,7 @@ class ObjectsConnector:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Whatever a store says of rights and names is final; anything else may pass."""
+        """What a store says of rights and names, or that it cannot do at all, is final; anything else may pass."""
         try:
             yield
         except (IngestionError, UnreachableError):

@@ -7,6 +7,7 @@ else is accepted.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -32,7 +33,7 @@ def _duration(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
 
 
-class LandedSource(Strict):
+class LandedSource(Strict, ABC):
     """What every kind of source has."""
 
     attempts: int = Field(default=6, ge=1, description="tries of one piece before the run fails")
@@ -48,9 +49,9 @@ class LandedSource(Strict):
         return False
 
     @property
+    @abstractmethod
     def named(self) -> str:
         """What it is, for people."""
-        raise NotImplementedError
 
     def hurried(self) -> Self:
         """The same source for a look that must not take long."""
