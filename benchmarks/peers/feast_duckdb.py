@@ -19,5 +19,5 @@ def join(files: dict[str, str], out: str) -> dict[str, Any]:
         store = feature_store(Files(**files), {"type": "duckdb"}, Path(folder))
         began = time.perf_counter()
         job = store.get_historical_features(pd.read_parquet(files["entities"]), references())
-        job.persist(SavedDatasetFileStorage(path=out))
+        job.persist(SavedDatasetFileStorage(path=out), allow_overwrite=True)
         return {"seconds": time.perf_counter() - began}

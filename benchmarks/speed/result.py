@@ -19,6 +19,9 @@ LATEST = RESULTS / "latest.json"
 """What `make bench` writes; kept with the code, since the README's figures come from it."""
 QUICK = RESULTS / "quick.json"
 
+WIDTH = 180
+"""Columns of the table where there is no terminal whose width it would have to fit."""
+
 HEADINGS = ("benchmark", "scale", "unit", "ours", "peer", "floor", "ours/peer", "ours/floor", "peak MB")
 
 
@@ -81,7 +84,8 @@ def show(rows: list[dict[str, Any]], title: str) -> None:
         table.add_row(
             row["name"], row["scale"], row["unit"], *("" if each is None else f"{each:,g}" for each in figures)
         )
-    Console().print(table)
+    console = Console()
+    Console(width=console.width if console.is_terminal else WIDTH).print(table)
 
 
 def _ratio(ours: float, other: float | None) -> float | None:

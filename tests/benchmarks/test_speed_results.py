@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.speed import child, readme
-from benchmarks.speed.result import Result, keep, read
+from benchmarks.speed.result import LATEST, Result, keep, read
 
 
 def test_a_row_holds_both_ratios(tmp_path):
@@ -58,11 +58,20 @@ def test_contestants_take_turns_and_the_median_counts(tmp_path):
     assert ran["peer"].seconds == 4.0
 
 
-def test_the_readmes_table_is_made_anew_and_nothing_else():
+def test_a_pages_table_is_made_anew_and_nothing_else():
     growth = Result("growth: training", "0.1 - 10 M events", ours=0.9, unit="exponent")
     rows = [Result("offline: join", "1 M rows", ours=2.0, peer=30.0).as_dict(), growth.as_dict()]
     made = readme.rendered(f"before\n{readme.BEGIN}an older table\n{readme.END}after\n", rows)
     assert made.startswith("before\n") and made.endswith("after\n")
     assert "| offline: join | 1 M rows | 2 s | 30 s |  | 0.0667 |  |  |" in made
-    assert "older" not in made and "growth" not in made
+    assert "| growth: training | 0.1 - 10 M events | 0.9 |" in made
+    assert "older" not in made
     assert readme.rendered(made, rows) == made
+    assert "growth" not in readme.rendered(made, rows, ("offline: join",))
+
+
+def test_what_the_readme_tells_is_measured():
+    measured = {row["name"] for row in read(LATEST)}
+    assert set(readme.MAIN) <= measured
+    for page in readme.PAGES:
+        assert page.read_text().count(readme.BEGIN) == page.read_text().count(readme.END) == 1
