@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.speed.child import Ran, side_by_side
+from benchmarks.speed.child import side_by_side
 from benchmarks.speed.offline_data import (
     CUSTOMER_FEATURES,
     FEATURES,
@@ -37,14 +37,14 @@ NAME = "offline: point-in-time join"
 
 def measure(quick: bool, work: Path) -> Iterator[Result]:
     """100 thousand rows; in full also 1, 3 and 30 million, the peer up to 1 million (it needs 18 GB for 3)."""
-    yield _measured(work, 100_000, "100 k", repeats=1 if quick else 3, peer=True)
+    yield from _measured(work, 100_000, "100 k", repeats=1 if quick else 3, peer=True)
     if not quick:
-        yield _measured(work, 1_000_000, "1 M", repeats=3, peer=True)
-        yield _measured(work, 3_000_000, "3 M", repeats=3, peer=False)
-        yield _measured(work, 30_000_000, "30 M", repeats=1, peer=False)
+        yield from _measured(work, 1_000_000, "1 M", repeats=3, peer=True)
+        yield from _measured(work, 3_000_000, "3 M", repeats=3, peer=False)
+        yield from _measured(work, 30_000_000, "30 M", repeats=1, peer=False)
 
 
-def _measured(work: Path, rows: int, scale: str, *, repeats: int, peer: bool) -> Result:
+def _measured(work: Path, rows: int, scale: str, *, repeats: int, peer: bool) -> Iterator[Result]:
     files = make(work, rows)
     out = {name: str(work / f"offline_{name}.parquet") for name in ("ours", "floor", "peer")}
     given: dict[str, Any] = {"files": asdict(files)}
@@ -61,12 +61,9 @@ def _measured(work: Path, rows: int, scale: str, *, repeats: int, peer: bool) ->
     finally:
         for path in out.values():
             Path(path).unlink(missing_ok=True)
-    return _result(ran, f"{scale} rows x {len(FEATURES)} features")
-
-
-def _result(ran: dict[str, Ran], scale: str) -> Result:
-    peer = ran["peer"].seconds if "peer" in ran else None
-    return Result(NAME, scale, ran["ours"].seconds, peer, ran["floor"].seconds, peak_mb=ran["ours"].peak_mb)
+    where = f"{scale} rows x {len(FEATURES)} features"
+    yield Result(NAME, where, **{name: each.seconds for name, each in ran.items()}, peak_mb=ran["ours"].peak_mb)
+    yield Result(f"{NAME}, memory", where, **{name: each.peak_mb for name, each in ran.items()}, unit="MB")
 
 
 def ours(files: dict[str, str], out: str) -> dict[str, Any]:
