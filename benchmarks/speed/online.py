@@ -42,7 +42,7 @@ class Extent:
 def measure(quick: bool, work: Path) -> Iterator[Result]:
     """Rows written, and reads per question; quick: a tenth of the rows, and of Redis only ours."""
     folder = work / "online" / ("quick" if quick else "full")
-    extent = Extent(folder, 25_000, 1000, 200, 1) if quick else Extent(folder, 250_000, 4000, 1000, 3)
+    extent = Extent(folder, 25_000, 1000, 100, 1) if quick else Extent(folder, 250_000, 4000, 1000, 3)
     logs, shop = make_logs(work, extent.rows), str(make_shop(work, extent.rows).home)
     yield from _logs(extent, logs)
     yield from _shop(extent, shop)

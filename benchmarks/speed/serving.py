@@ -36,7 +36,7 @@ RATE, CONNECTIONS, WAITING = 200.0, 8, 64
 SUSTAINED = 0.7
 """Share of its throughput at which the latency of a server that cannot keep up with `RATE` is measured."""
 ROUNDS, SECONDS = 3, 8.0
-QUICK_ROUNDS, QUICK_SECONDS = 1, 3.0
+QUICK_ROUNDS, QUICK_SECONDS = 1, 2.0
 
 
 @dataclass(frozen=True)
