@@ -17,6 +17,7 @@ import pyarrow as pa
 from ml_assets.learning import fingerprint
 from ml_assets.learning.day_features import LatestFeatures, latest_features
 from ml_assets.learning.decisions import at_decision, candidate_table, midnight
+from ml_assets.learning.predictor import Predictor
 from ml_assets.learning.scoring import PIECE, Piece, check_features, join_parts, published, score_in_parts
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.registry.lock import file_lock
@@ -94,14 +95,14 @@ def predict_day(
             if stale != work:
                 shutil.rmtree(stale)
         work.mkdir(exist_ok=True)
-        index = index_as_of(spec, settings, as_of)
+        index, used = index_as_of(spec, settings, as_of), Predictor(ref).used
         latest = latest_features(store, spec.feature_service, as_of, spec.entity, work / "latest")
         check_features(ref, [*(f"retrieval__{name}" for name in index.source_names), *latest.features])
 
         def pieces(begin: int) -> Iterator[Piece]:
             for start in range(begin, len(customers), chunk):
                 asked = customers[start : start + chunk]
-                yield Piece(start + len(asked), partial(_candidates, spec, index, latest, ref.features, asked))
+                yield Piece(start + len(asked), partial(_candidates, spec, index, latest, used, asked))
 
         def told(done: int) -> None:
             if progress:

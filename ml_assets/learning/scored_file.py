@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_assets.learning.metrics import IntArray
-from ml_assets.learning.scoring import PIECE, Piece, check_features, groups, join_parts, published, score_in_parts
+from ml_assets.learning.predictor import Predictor
+from ml_assets.learning.scoring import PIECE, Piece, groups, join_parts, published, score_in_parts
 from ml_assets.registry.lock import file_lock
 from ml_assets.registry.versions import VersionRef
 
@@ -22,8 +23,20 @@ BUFFER = 1 << 20
 """Bytes read ahead of each column: a whole column chunk of a large row group would not be constant memory."""
 
 
+class UnfitFrameError(ValueError):
+    """The file cannot be scored; the text says what is wrong with it."""
+
+
 def score_file(
-    ref: VersionRef, frame: Path, out: Path, keys: Sequence[str], k: int, *, threads: int = 2, rows: int = PIECE
+    ref: VersionRef,
+    frame: Path,
+    out: Path,
+    keys: Sequence[str],
+    k: int,
+    *,
+    threads: int = 2,
+    rows: int = PIECE,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Rank the rows of each group of a Parquet file by the version's score; returns the rows written to `out`.
 
@@ -39,12 +52,15 @@ def score_file(
         k: rows kept per group.
         threads: pieces scored at the same time.
         rows: rows of a piece, about.
+        progress: called with (rows done, rows in all).
 
     Raises:
-        KeyError: when the file lacks a feature of the version.
+        FileNotFoundError: when there is no such file.
+        ValueError: when k is less than 1.
+        UnfitFrameError: when it is no Parquet file, lacks a key or a feature, or a feature is no number.
     """
-    check_features(ref, pq.read_schema(frame).names)
-    inputs = _inputs(ref, frame, [*keys, k, rows])
+    footer = _checked(ref, frame, out, keys, k)
+    inputs = _inputs(ref, frame, footer, [*keys, k, rows])
     work = out.parent / f".{out.name}-{inputs}"
     with file_lock(out.parent / f".{out.name}.lock"):
         if (known := published(out, inputs)) is not None:
@@ -53,12 +69,46 @@ def score_file(
             if stale != work:
                 shutil.rmtree(stale)
         work.mkdir(exist_ok=True)
-        parts = score_in_parts(
-            partial(_pieces, frame, list(keys), list(ref.features), rows), work, ref, k=k, threads=threads
-        )
-        total = join_parts(parts, out, inputs)
+        pieces = partial(_pieces, frame, list(keys), list(Predictor(ref).used), rows)
+
+        def told(done: int) -> None:
+            if progress:
+                progress(done, footer.num_rows)
+
+        parts = score_in_parts(pieces, work, ref, k=k, threads=threads, progress=told)
+        total = join_parts(parts, out, inputs, _schema(footer, keys))
         shutil.rmtree(work)
     return total
+
+
+def _checked(ref: VersionRef, frame: Path, out: Path, keys: Sequence[str], k: int) -> pq.FileMetaData:
+    """The file's footer, once it is known to be fit."""
+    if k < 1:
+        raise ValueError(f"k is {k}: keep at least one row of each group")
+    if out.exists() and out.samefile(frame):
+        raise UnfitFrameError(f"{frame}: its scores would replace it; name another file for them")
+    try:
+        footer = pq.read_metadata(frame)
+    except pa.ArrowInvalid as error:
+        raise UnfitFrameError(f"{frame}: no Parquet file ({error})") from None
+    schema = footer.schema.to_arrow_schema()
+    if missing := sorted({*keys, *ref.features} - set(schema.names)):
+        raise UnfitFrameError(f"{frame}: lacks columns that scoring by version {ref.version} needs: {missing}")
+    if wrong := [
+        f"{name} ({schema.field(name).type})" for name in ref.features if not _number(schema.field(name).type)
+    ]:
+        raise UnfitFrameError(f"{frame}: features that are no numbers: {', '.join(wrong)}")
+    return footer
+
+
+def _schema(footer: pq.FileMetaData, keys: Sequence[str]) -> pa.Schema:
+    known = footer.schema.to_arrow_schema()
+    return pa.schema([*(known.field(name) for name in keys), ("rank", pa.int32()), ("score", pa.float64())])
+
+
+def _number(kind: pa.DataType) -> bool:
+    asked = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    return any(is_one(kind) for is_one in asked)
 
 
 def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start: int) -> Iterator[Piece]:
@@ -73,7 +123,7 @@ def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start:
 
 def _load(table: pa.Table, keys: list[str], features: list[str]) -> tuple[pa.Table, pa.Table]:
     wanted = pa.schema([(name, pa.float32()) for name in features])
-    return table.select(keys), table.select(features).cast(wanted)
+    return table.select(keys), table.select(features).cast(wanted, safe=False)  # as a training set rounds them
 
 
 def _whole_groups(batches: Iterator[pa.RecordBatch], group: list[str], rows: int) -> Iterator[pa.Table]:
@@ -109,8 +159,8 @@ def _batches(frame: Path, columns: list[str], start: int, rows: int) -> Iterator
             skip = max(skip - len(batch), 0)
 
 
-def _inputs(ref: VersionRef, frame: Path, said: Sequence[object]) -> str:
+def _inputs(ref: VersionRef, frame: Path, footer: pq.FileMetaData, said: Sequence[object]) -> str:
     """Content address of a result: the version, how it is cut and ranked, and which file it is made from."""
-    found, footer = frame.stat(), pq.read_metadata(frame)
+    found = frame.stat()
     file = [found.st_size, found.st_mtime_ns, footer.num_rows, footer.num_row_groups]
     return hashlib.sha256(json.dumps([ref.version, file, *said]).encode()).hexdigest()[:16]

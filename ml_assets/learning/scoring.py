@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,31 +21,26 @@ from numpy.typing import NDArray
 
 from ml_assets.files import replace_file
 from ml_assets.learning.metrics import IntArray, top_k
+from ml_assets.learning.predictor import Predictor
 from ml_assets.registry.versions import VersionRef
-
-if TYPE_CHECKING:
-    import lightgbm
 
 INPUTS = b"inputs"
 """Parquet metadata of a published result: the content address of what it was scored from."""
 
-PIECE = 32_768
-"""Rows a thread loads, scores and ranks at a time, about: bounds the memory, never the result."""
+PIECE = 30_000
+"""Rows a thread loads, scores and ranks at a time, about: bounds the memory, never the result. No power of two, with
+which the values of a row, one column apart, would all fall on the same lines of the processor's cache."""
 
 PART = 16
 """Pieces whose ranked rows are kept by one write: what a killed run does again at most."""
-
-BATCH = 5_000
-"""Rows predicted at a time: so many stay in the processor's cache. No power of two, with which the values of a row,
-one column apart, would all fall on the same lines of it."""
 
 
 @dataclass(frozen=True)
 class Piece:
     """Rows of some groups; `stop` is where the next piece begins, in whatever the pieces are counted in.
 
-    `load` gives the keys, the ranked item last (a group is a run of equal other keys), and the features: float32, in
-    the version's order, missing is null or NaN.
+    `load` gives the keys, the ranked item last (a group is a run of equal other keys), and the features as
+    `Predictor` takes them.
     """
 
     stop: int
@@ -167,14 +161,14 @@ def _ranked(pieces: Iterable[Piece], ref: VersionRef, k: int, threads: int) -> I
     own, turn, numbered = threading.local(), threading.Lock(), enumerate(pieces)
 
     def score_next() -> tuple[int, int, pa.Table] | None:
-        if not hasattr(own, "booster"):
-            own.booster = ref.booster()
+        if not hasattr(own, "predict"):
+            own.predict = Predictor(ref)
         with turn:
             number, piece = next(numbered, (0, None))
         if piece is None:
             return None
         keys, features = piece.load()
-        scores = _predict(own.booster, features)
+        scores = own.predict(features)
         row, rank = best(scores, groups(keys.select(keys.column_names[:-1])), k)
         found = keys.take(pa.array(row)).append_column("rank", pa.array(rank.astype(np.int32)))
         return number, piece.stop, found.append_column("score", pa.array(scores[row]))
@@ -194,14 +188,3 @@ def _ranked(pieces: Iterable[Piece], ref: VersionRef, k: int, threads: int) -> I
                 at += 1
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _predict(booster: lightgbm.Booster, features: pa.Table) -> NDArray[np.float64]:
-    """The score of each row; columns go to the trees as they lie, never row by row through Python."""
-    columns = [pc.fill_null(column, np.nan) if column.null_count else column for column in features.columns]
-    batches = pa.table(columns, names=features.column_names).to_batches(BATCH)
-    scores = [
-        booster.predict(batch.to_tensor(null_to_nan=True, row_major=False).to_numpy(), num_threads=1)
-        for batch in batches
-    ]
-    return np.concatenate([np.empty(0), *scores])

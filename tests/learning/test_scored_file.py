@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml_assets.learning import scored_file, scoring
 from ml_assets.learning.metrics import top_k
-from ml_assets.learning.scored_file import score_file
+from ml_assets.learning.scored_file import UnfitFrameError, score_file
 from ml_assets.registry.versions import VersionRef, publish_version
 from ml_assets.settings import PROJECT, Settings
 
@@ -136,7 +136,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(
 
 def test_a_feature_the_file_lacks_is_named(version: VersionRef, tmp_path: Path):
     pq.write_table(pa.table({"customer_id": ["c"], "product_id": ["p"], "own": [1.0]}), tmp_path / "frame.parquet")
-    with pytest.raises(KeyError, match="common"):
+    with pytest.raises(UnfitFrameError, match="common"):
         score_file(version, tmp_path / "frame.parquet", tmp_path / "out.parquet", ("customer_id", "product_id"), 3)
 
 
