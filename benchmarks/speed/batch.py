@@ -151,6 +151,8 @@ def _repeated(source: pq.ParquetFile, columns: list[str], rows: int) -> Iterator
         for batch in source.iter_batches(ROW_GROUP, columns=[*columns, "split"]):
             table = pa.Table.from_batches([batch])
             table = table.filter(pc.not_equal(table["split"], Part.TRAIN.value)).select(columns).slice(0, rows)
+            if not len(table):
+                continue  # else it would become a row group of nothing
             customer = pc.binary_join_element_wise(table[columns[0]], str(time_around), "-")
             yield table.set_column(0, columns[0], customer)
             rows -= len(table)
