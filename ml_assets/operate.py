@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -85,6 +86,31 @@ def _served_at(settings: Settings, spec: ModelSpec, given: argparse.Namespace, c
     return 0
 
 
+def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
+    from rich.progress import Progress
+
+    from ml_assets.learning.scored_file import score_file
+    from ml_assets.registry.pointer import pointer_path, require_pointer
+    from ml_assets.registry.versions import load_version, versions_home
+
+    version = given.version or require_pointer(pointer_path(settings, spec.name)).model_version
+    ref = load_version(versions_home(settings, spec.name) / version)
+    keys = given.keys.split(",") if given.keys else [spec.entity, spec.time, spec.item]
+    with Progress(console=console, transient=True) as shown:
+        task = shown.add_task(f"{given.frame.name} by {version}", total=None)
+        rows = score_file(
+            ref,
+            given.frame,
+            given.out,
+            keys,
+            spec.serving.k if given.k is None else given.k,
+            threads=settings.threads,
+            progress=lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    console.print(f"{given.out}: {rows:,} rows ranked by version {version}", soft_wrap=True)
+    return 0
+
+
 REASON = (("--reason",), {"default": "by hand", "help": "for the journal"})
 COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Command]] = {
     "why": (
@@ -109,6 +135,17 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
             REASON,
         ],
         _release,
+    ),
+    "score": (
+        "rank the rows of a Parquet file of features, however large; killed, it goes on where it was",
+        [
+            (("frame",), {"type": Path, "help": "Parquet: keys and features; rows of a group lie together"}),
+            (("out",), {"type": Path, "help": "takes keys, rank and score of the best rows"}),
+            (("--version",), {"help": "version id; the one that serves when none is named"}),
+            (("--keys",), {"help": "columns, comma between, the ranked one last; those of the model's spine"}),
+            (("--k",), {"type": int, "help": "rows kept per group; as many as the service gives"}),
+        ],
+        _score,
     ),
     "served-at": (
         "which version served at a time",
