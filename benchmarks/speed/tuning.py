@@ -1,9 +1,16 @@
 """Hyperparameter search: how long until it has found as good a model as a plain Optuna loop finds.
 
-The loop gets so many trials; its best validation NDCG@10, less a tolerance, is the score to reach, and each of the two
-is timed until its best trial so far reaches it. Both begin with the same training set on the disk and take the same
-score of a trial: the best over its rounds. What a search takes is luck too: several seeds are run, and the one with the
-median ratio is the result. The floor is the winning trial alone, as if its parameters had been known.
+The loop makes its trials; its best validation NDCG@10 is the score to reach, and its time is that of all its trials:
+before the last one nobody knows which was the best. Ours is timed until a complete trial of it first reaches it.
+(Timed only until its own best trial, the loop would be given its luck: a search that is its equal needs as many trials
+as the loop made, not as it needed. By this count the loop against itself has a median ratio of about 1, by the other of
+about a half.) Both begin with the same training set on the disk, draw from the same space, train on the same groups and
+take the same score of a trial: the best over its rounds. The loop has Optuna's default sampler; that ours begins with
+the defaults and leaves random draws for TPE sooner is part of what is compared.
+
+What a search takes is luck too: several seeds are run, and the one with the median ratio is the result; a seed whose
+score ours never reached counts as infinitely slow. The floor is the winning trial alone, as if its parameters had been
+known. Quick: a small search, one seed; it shows that both run, not how they compare.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf, isinf
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -24,18 +32,18 @@ from ml_assets.learning.spec import ModelSpec, TuningSpec, model_specs
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.settings import Settings
 
-TOLERANCE = 0.0005
-"""NDCG@10; the scores of the space's configurations have a standard deviation four times as large."""
-SEEDS = {True: (7,), False: (7, 8, 9)}
-TRIALS = {True: 4, False: 12}
+SEEDS = {True: (7,), False: (7, 8, 9, 10, 11)}
+TRIALS = {True: 6, False: 12}
 """Trials of the plain loop."""
+QUICK = {"rounds": 40, "sample_groups": 500}
+"""What a trial of the quick search is."""
 PATIENCE = 4
 """Ours may make so many times the loop's trials before it counts as never getting there."""
 
 
 @dataclass(frozen=True)
 class _Race:
-    """Seconds until the score was reached."""
+    """Seconds until the score was reached; infinitely many where it never was."""
 
     ours: float
     peer: float
@@ -52,15 +60,20 @@ def measure(quick: bool, work: Path) -> Iterator[Result]:
     settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs()
     dataset = DatasetRef(next((settings.model_home(spec.name) / "training_sets").iterdir()))
     races = []
+    if quick:
+        spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=QUICK)})
     for seed in SEEDS[quick]:
         seeded = spec.model_copy(update={"training": spec.training.model_copy(update={"seed": seed})})
         races.append(_race(seeded, settings, dataset, TRIALS[quick], work / "tuning"))
         print(f"   seed {seed}: {races[-1].peer:.1f} s and {races[-1].ours:.1f} s", flush=True)
     ratio = median_low(race.ratio for race in races)
     race = next(race for race in races if race.ratio == ratio)
+    if isinf(race.ours):
+        raise RuntimeError(f"the plain loop's score was not reached in {PATIENCE} times its trials, for most seeds")
+    seeds = "one seed" if quick else f"median of {len(races)} seeds"
     yield Result(
         "tuning: to the score of a plain loop",
-        f"{TRIALS[quick]} trials of {spec.tuning.sample_groups:,} groups, median of {len(races)} seeds",
+        f"{TRIALS[quick]} trials of {spec.tuning.sample_groups:,} groups, {seeds}",
         race.ours,
         race.peer,
         race.floor,
@@ -71,7 +84,7 @@ def measure(quick: bool, work: Path) -> Iterator[Result]:
 def _race(spec: ModelSpec, settings: Settings, dataset: DatasetRef, trials: int, folder: Path) -> _Race:
     said = {"dataset": str(dataset.path), "threads": settings.threads}
     plain = child.run("benchmarks.peers.plain_optuna:search", spec=_with_trials(spec, trials), **said).answer["best"]
-    target = plain[-1][1] - TOLERANCE
+    took, target = plain[-1]
     shutil.rmtree(folder, ignore_errors=True)
     ran = child.run(
         "benchmarks.speed.tuning:search",
@@ -82,19 +95,13 @@ def _race(spec: ModelSpec, settings: Settings, dataset: DatasetRef, trials: int,
     )
     params = ran.answer["params"]
     floor = child.run("benchmarks.speed.tuning:one_trial", spec=_with_trials(spec, 1), params=params, **said)
-    return _Race(_reached(ran.answer["best"], target), _reached(plain, target), floor.seconds, ran.peak_mb)
+    ours = next((seconds for seconds, value in ran.answer["best"] if value >= target), inf)
+    return _Race(ours, took, floor.seconds, ran.peak_mb)
 
 
 def _with_trials(spec: ModelSpec, trials: int) -> str:
     tuning = TuningSpec(**{**spec.tuning.model_dump(), "trials": trials})
     return spec.model_copy(update={"tuning": tuning}).model_dump_json()
-
-
-def _reached(best: list[tuple[float, float]], target: float) -> float:
-    found = next((seconds for seconds, value in best if value >= target), None)
-    if found is None:
-        raise RuntimeError(f"no trial of {len(best)} reached NDCG@10 {target:.4f}; the best is {best[-1][1]:.4f}")
-    return found
 
 
 class _ReachedError(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +86,19 @@ def fit(
     )
 
 
+def boost(
+    params: Mapping[str, Any], train: lightgbm.Dataset, validation: lightgbm.Dataset, rounds: int
+) -> Iterator[tuple[int, lightgbm.Booster]]:
+    """As `fit`, round by round: yields how many there were and the booster, which scores the validation when asked."""
+    import lightgbm
+
+    booster = lightgbm.Booster(dict(params), train)
+    booster.add_valid(validation, "validation")
+    for number in range(1, rounds + 1):
+        booster.update()
+        yield number, booster
+
+
 class ValidationNdcg:
     """The evaluation's NDCG@10 as LightGBM's validation metric: missed products are in the truth too.
 
@@ -97,11 +110,13 @@ class ValidationNdcg:
     def __init__(self, frame: Frame, truth_grade: int, k: int = 10) -> None:
         sizes = frame.rows.sizes
         start = np.cumsum(sizes) - sizes
-        self._row = frame.rows.group
-        self._column: IntArray = np.arange(len(self._row)) - start[self._row]
+        row = frame.rows.group
+        column: IntArray = np.arange(len(row)) - start[row]
         self._shape = (len(sizes), int(sizes.max(initial=0)))
+        self._cell: IntArray = row * self._shape[1] + column
         self._relevant = np.flatnonzero(frame.rows.label >= truth_grade)
-        self._earlier = np.arange(self._shape[1]) < self._column[self._relevant, None]
+        self._group = row[self._relevant]
+        self._earlier = np.arange(self._shape[1]) < column[self._relevant, None]
         self._discount = np.append(1.0 / np.log2(np.arange(2, k + 2)), 0.0)
         ideal = ideal_hits(frame.truth.sizes()[frame.row_group[self._relevant]], k)
         # Groups without any candidate score 0, as they will when served.
@@ -115,8 +130,8 @@ class ValidationNdcg:
     def value(self, predicted: NDArray[np.float64]) -> float:
         """Mean NDCG@10 of the ranking by `predicted` [rows], ties to the earlier row."""
         scores: FloatArray = np.full(self._shape, -np.inf)
-        scores[self._row, self._column] = predicted
-        own, group = predicted[self._relevant, None], scores[self._row[self._relevant]]
+        scores.ravel()[self._cell] = predicted
+        own, group = predicted[self._relevant, None], scores[self._group]
         before = (group > own).sum(axis=1) + ((group == own) & self._earlier).sum(axis=1)
         return float(self._discount[np.minimum(before, self._k)] @ self._weight)
 

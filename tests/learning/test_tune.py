@@ -7,13 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml_assets.learning import ranker
 from ml_assets.learning import tune as tuning
 from ml_assets.learning.spec import ModelSpec, TuningSpec
 from ml_assets.learning.tracking import open_mlflow
 from ml_assets.learning.training_set import DatasetRef
-from ml_assets.learning.tune import open_study, tune
+from ml_assets.learning.tune import lags, open_study, tune
 from ml_assets.settings import PROJECT, Settings
 
 KILLED_IN_ITS_SECOND_PAIR = """
@@ -112,3 +114,27 @@ def test_without_trials_the_defaults_stand(spec: ModelSpec, dataset: DatasetRef,
     found = tune(spec.model_copy(update={"tuning": TuningSpec(trials=0)}), settings, dataset)
     assert found.params == {}
     assert found.journal is None
+
+
+SCORES = st.floats(0, 1)
+ROUNDS = 80
+
+
+@given(
+    st.lists(st.dictionaries(st.integers(1, ROUNDS), SCORES, min_size=1), max_size=8), st.integers(1, ROUNDS), SCORES
+)
+def test_the_best_goes_on_and_who_lags_lags_later_too(earlier: list[dict[int, float]], number: int, best: float):
+    top = max((score for scores in earlier for score in scores.values()), default=0.0)
+    assert not lags(max(top, best), number, ROUNDS, earlier)
+    if lags(best, number, ROUNDS, earlier):
+        assert all(lags(best, later, ROUNDS, earlier) for later in range(number, ROUNDS + 1))
+        assert lags(best / 2, number, ROUNDS, earlier)
+
+
+def test_ever_fewer_go_on_and_a_pruned_trial_still_counts():
+    earlier = [{20: 0.1, 40: 0.2}, {20: 0.3, 40: 0.35, 60: 0.4}, {20: 0.5}]
+    assert not lags(0.15, 20, ROUNDS, earlier)  # two of three are better, 15 of 16 may be
+    assert not lags(0.3, 40, ROUNDS, earlier)  # the second and the pruned third; three of four may be
+    assert lags(0.3, 60, ROUNDS, earlier)  # seven of 16 may be
+    assert not lags(0.45, 60, ROUNDS, earlier)  # only the pruned third
+    assert not lags(0.0, 60, ROUNDS, [])
