@@ -18,7 +18,7 @@ from ml_assets.learning.training_set import DatasetRef
 from ml_assets.learning.tune import lags, open_study, tune
 from ml_assets.settings import PROJECT, Settings
 
-KILLED_IN_ITS_SECOND_PAIR = """
+KILLED_WHEN_ITS_FIRST_TRIAL_IS_IN = """
 import os, signal, sys
 from pathlib import Path
 from ml_assets.learning import tune
@@ -27,7 +27,7 @@ from ml_assets.learning.training_set import DatasetRef
 from ml_assets.settings import Settings
 
 def die(trial):
-    if trial.number == 2:
+    if trial.number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return trial.suggest_int("num_leaves", 15, 63, log=True)
 
@@ -47,11 +47,11 @@ def ended(journal: Path, spec: ModelSpec) -> list[tuple[dict, float | None, str]
 
 
 def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dataset: DatasetRef, settings: Settings):
-    spec = spec.model_copy(update={"tuning": TuningSpec(trials=4, rounds=12, sample_groups=100)})
+    spec = spec.model_copy(update={"tuning": TuningSpec(trials=6, rounds=12, sample_groups=100)})
     other = settings.model_copy(update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri})
     arguments = [str(other.home), str(dataset.path), spec.model_dump_json()]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_IN_ITS_SECOND_PAIR, *arguments],
+        [sys.executable, "-c", KILLED_WHEN_ITS_FIRST_TRIAL_IS_IN, *arguments],
         cwd=PROJECT,
         capture_output=True,
         check=False,
@@ -71,7 +71,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dat
     assert ended(resumed.journal, spec) == ended(straight.journal, spec)
 
 
-def test_trials_depend_on_nothing_but_those_before_their_pair(
+def test_trials_depend_on_nothing_but_those_they_may_know(
     spec: ModelSpec, dataset: DatasetRef, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ):
     """Ended after any trial and gone on with, or one after the other: the trials are the same."""
