@@ -18,7 +18,7 @@ from ml_assets.learning.training_set import DatasetRef
 from ml_assets.learning.tune import lags, open_study, tune
 from ml_assets.settings import PROJECT, Settings
 
-KILLED_WHEN_ITS_FIRST_TRIAL_IS_IN = """
+KILLED_WHEN_THREE_TRIALS_ARE_IN = """
 import os, signal, sys
 from pathlib import Path
 from ml_assets.learning import tune
@@ -27,7 +27,7 @@ from ml_assets.learning.training_set import DatasetRef
 from ml_assets.settings import Settings
 
 def die(trial):
-    if trial.number == 3:
+    if trial.number == 3:  # the sixth: it knows three
         os.kill(os.getpid(), signal.SIGKILL)
     return trial.suggest_int("num_leaves", 15, 63, log=True)
 
@@ -51,7 +51,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(spec: ModelSpec, dat
     other = settings.model_copy(update={"home": settings.home.parent / "killed", "mlflow_address": settings.mlflow_uri})
     arguments = [str(other.home), str(dataset.path), spec.model_dump_json()]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_WHEN_ITS_FIRST_TRIAL_IS_IN, *arguments],
+        [sys.executable, "-c", KILLED_WHEN_THREE_TRIALS_ARE_IN, *arguments],
         cwd=PROJECT,
         capture_output=True,
         check=False,
