@@ -33,7 +33,7 @@ from ml_assets.learning.training_set import DatasetRef
 from ml_assets.settings import Settings
 
 SEEDS = {True: (7,), False: (7, 8, 9, 10, 11)}
-TRIALS = {True: 6, False: 12}
+TRIALS = {True: 5, False: 12}
 """Trials of the plain loop."""
 QUICK = {"rounds": 40, "sample_groups": 500}
 """What a trial of the quick search is."""
