@@ -17,6 +17,7 @@ HEADINGS = ("what", "scale", "ours", "peer", "floor", "ours/peer", "ours/floor",
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
 MAIN = (
     "offline: point-in-time join",
+    "offline: point-in-time join, memory",
     "online: materialize",
     "online: one customer's features p99",
     "online: 100 products' features p99",
@@ -24,6 +25,7 @@ MAIN = (
     "serving: /recommend p99",
     "batch: scoring",
     "tuning: to the score of a plain loop",
+    "tuning: to the score of a plain loop, that one until its best trial",
     "orchestration: an empty step",
     "orchestration: whole graph",
     "orchestration: a day more",
