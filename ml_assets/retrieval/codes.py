@@ -43,11 +43,17 @@ class Coded:
 
 
 def before(table: pa.Table, day: date, history_days: int | None = None) -> pa.Table:
-    """The rows of a table with an `event_day` in the `history_days` before `day` (all of them without it)."""
+    """The rows of a table with an `event_day` in the `history_days` before `day` (all of them without it).
+
+    Of a table in day order nothing is copied.
+    """
     days = table["event_day"].cast(pa.date32())
     keep = pc.less(days, pa.scalar(day))
     if history_days is not None:
         keep = pc.and_(keep, pc.greater_equal(days, pa.scalar(_minus(day, history_days))))
+    kept = np.flatnonzero(keep)
+    if len(kept) and kept[-1] - kept[0] + 1 == len(kept):
+        return table.slice(kept[0], len(kept))
     return table.filter(keep)
 
 
