@@ -46,10 +46,19 @@ class Connection:
     """One keep-alive connection with at most one request under way."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.socket = socket.create_connection((host, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.due = 0.0
-        self._got = b""
+        self._address, self.due, self._got = (host, port), 0.0, b""
+        self.socket = self._opened()
+
+    def _opened(self) -> socket.socket:
+        opened = socket.create_connection(self._address)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return opened
+
+    def renew(self) -> None:
+        """Open anew what the server has closed while nothing was asked, as any client does."""
+        if select.select((self.socket,), (), (), 0)[0]:
+            self.socket.close()
+            self.socket = self._opened()
 
     def fileno(self) -> int:
         """For `select`."""
@@ -180,6 +189,7 @@ def _open(ask: Ask, connections: list[Connection], due: NDArray[np.float64], acc
         while idle and waiting and waiting[0][1] <= now:
             number, moment = waiting.popleft()
             connection = idle.pop()
+            connection.renew()
             connection.send(ask.requests[number % len(ask.requests)], moment)
             busy.add(connection)
         pause = waiting[0][1] - time.perf_counter() if idle and waiting else PATIENCE

@@ -79,6 +79,12 @@ def test_who_was_due_while_the_server_stalled_is_charged_for_the_wait(url, bodie
     assert said["max_ms"] > 1e3 * STALL
 
 
+def test_a_connection_that_the_server_closed_while_idle_is_opened_anew(url, bodies, monkeypatch):
+    monkeypatch.setattr(Handler, "timeout", 0.2)  # of an idle connection
+    ran = load.run(url, bodies({}), 1.0, rate=3.0, connections=1)
+    assert (ran["requests"], ran["wrong"]) == (3, [])
+
+
 def test_wrong_answers_are_kept(url, bodies):
     said = load.run(url, bodies({"fail": True}, {"b": 2}), 0.2, rate=50, expect='"b"')
     assert len(said["wrong"]) == 5
