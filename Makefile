@@ -12,7 +12,7 @@ export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-loop ui mlflow-ui stop test lint format lock clean bench bench-quality bench-scale bench-release bench-drift \
+.PHONY: help setup demo demo-loop ui mlflow-ui stop test lint format reference lock clean bench bench-quality bench-scale bench-release bench-drift \
   bench-detection bench-swaps
 
 help: ## list the targets
@@ -53,6 +53,9 @@ lint: setup ## ruff and mypy --strict
 
 format: setup ## let ruff rewrite
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+reference: setup ## make docs/reference/ anew from the typed schemas, commands and checks
+	@$(BIN)/python -m ml_assets reference
 
 bench: setup ## how fast it is, beside peers and floors; QUICK=1: five minutes; ONLY="offline online": some
 	@$(BIN)/python -m benchmarks.speed $(if $(QUICK),--quick) $(ONLY)

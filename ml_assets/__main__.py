@@ -13,14 +13,19 @@ from ml_assets.runs import dagster_home
 from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
 
 
-def main() -> int:
-    """Run one command and return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m ml_assets", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Every command with its arguments."""
+    made = argparse.ArgumentParser(prog="python -m ml_assets", description=__doc__)
+    commands = made.add_subparsers(dest="command", required=True)
     for name, (explained, _) in COMMANDS.items():
         commands.add_parser(name, help=explained)
     operate.add_commands(commands)
-    given = parser.parse_args()
+    return made
+
+
+def main() -> int:
+    """Run one command and return its exit status."""
+    given = parser().parse_args()
     settings = load_settings()
     settings.export()
     dagster_home(settings)
@@ -78,6 +83,15 @@ def _stop(settings: Settings) -> int:
     return 0
 
 
+def _reference(settings: Settings) -> int:
+    from ml_assets.definitions import loaded
+    from ml_assets.reference import pages, write
+
+    for path in write(pages(parser(), loaded(settings).resolve_asset_graph())):
+        print(f"changed: {path.relative_to(PROJECT)}")
+    return 0
+
+
 COMMANDS = {
     "demo": ("raw events to a running model server, with a summary", _demo),
     "demo-loop": ("a shop's whole life in minutes: drift, retraining, release, rollback", _demo_loop),
@@ -85,6 +99,7 @@ COMMANDS = {
     "mlflow-ui": ("MLflow's pages", _mlflow_ui),
     "env": ('print the environment for other tools: eval "$(python -m ml_assets env)"', _env),
     "stop": ("stop every model server under this home", _stop),
+    "reference": ("make docs/reference/ from the code it describes", _reference),
 }
 
 if __name__ == "__main__":

@@ -190,6 +190,12 @@ class Settings(BaseModel):
         )
 
 
+VARIABLES = {name: f"ML_ASSETS_{name.upper()}" for name in Settings.model_fields} | {
+    "online_store_address": "ML_ASSETS_ONLINE_STORE"
+}
+"""The environment variable of each setting."""
+
+
 def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment (`ML_ASSETS_*`); unset or empty variables take the default.
 
@@ -197,9 +203,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         pydantic.ValidationError: when a variable has a value of the wrong form; it names the field.
     """
     env = os.environ if env is None else env
-    names = {name: f"ML_ASSETS_{name.upper()}" for name in Settings.model_fields}
-    names["online_store_address"] = "ML_ASSETS_ONLINE_STORE"
-    given = {name: env.get(variable) or None for name, variable in names.items()}
+    given = {name: env.get(variable) or None for name, variable in VARIABLES.items()}
     if given["online_store_address"]:
         given["online_store_address"], password = split_password(given["online_store_address"])
         given["redis_password"] = given["redis_password"] or password

@@ -1,0 +1,172 @@
+"""Every page of the reference as text, and the folder they are kept in."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_assets.files import write_text_atomically
+from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.reference.schema import default_text, sections, value_text
+from ml_assets.settings import PROJECT, VARIABLES, Settings
+
+FOLDER = PROJECT / "docs" / "reference"
+MADE = "<!-- Made by `make reference` from the code: edit the descriptions there. -->\n\n"
+
+MODEL = """# A model's YAML
+
+`ml_assets/defs/models/<name>/defs.yaml`: the `attributes` of the component `ml_assets.components.TrainedModel`. An unknown
+key, a missing one or a value out of range stops the definitions from loading, with file, line and key;
+`dg check defs` says so before anything runs. Source: [`ml_assets/learning/spec.py`](../../ml_assets/learning/spec.py).
+
+"""
+SHOP = """# A shop's YAML
+
+`shops/<name>.yaml`, laid on the file it `extends`, mapping by mapping
+([`shops/contract.yaml`](../../shops/contract.yaml): the canonical columns and their rules); `ML_ASSETS_SHOP` names the
+shop. A column given as text is its `from`, and a table's `name` is its key. A table with a `source` has neither `address`
+nor `day`; see [sources](../how-to/sources.md). Source:
+[`ml_assets/ingestion/spec.py`](../../ml_assets/ingestion/spec.py).
+
+"""
+SETTINGS = """# Settings
+
+One deployment is described by environment variables; an unset or empty one takes the default. A value of the wrong form
+stops every command and names the setting. `python -m ml_assets env` prints what is in force, secrets included.
+Source: [`ml_assets/settings.py`](../../ml_assets/settings.py).
+
+| variable | value | default | meaning |
+|---|---|---|---|
+"""
+COMMANDS = """# Commands
+
+`.venv/bin/python -m ml_assets <command>`; `make` calls the same ones (`make help`).
+An option in brackets may be left out.
+
+| command | what it does |
+|---|---|
+"""
+MODEL_OPTION = "--model"
+CHECKS = """# Asset checks
+
+What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
+check on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table of the shop.
+
+| asset | check | blocking | what it holds |
+|---|---|---|---|
+"""
+DBT = """
+## Tests of the dbt models
+
+Each dbt test is a check of its asset, and blocks at severity `error`. They are declared in the `.yml` beside the model
+under [`dbt_project/models/`](../../dbt_project/models).
+
+| asset | tests |
+|---|---|
+"""
+
+
+def pages(parser: argparse.ArgumentParser, graph: Any) -> dict[str, str]:
+    """File name -> text of every page.
+
+    Args:
+        parser: of `python -m ml_assets`.
+        graph: the resolved asset graph of a shop.
+    """
+    from ml_assets.ingestion.spec import SourceSpec
+
+    made = {
+        "model.md": MODEL + sections(ModelSpec),
+        "shop.md": SHOP + sections(SourceSpec),
+        "settings.md": SETTINGS + "\n".join(_settings()),
+        "commands.md": COMMANDS + "\n".join(_commands(parser)),
+        "checks.md": CHECKS + "\n".join(_checks(graph)) + "\n" + DBT + "\n".join(_dbt_tests(graph)),
+    }
+    return {name: f"{MADE}{text.rstrip()}\n" for name, text in made.items()}
+
+
+def write(made: dict[str, str], folder: Path = FOLDER) -> list[Path]:
+    """Write the pages, remove those that are no longer made, and return the files that changed."""
+    before = {path: path.read_text() for path in folder.glob("*.md")}
+    after = {folder / name: text for name, text in made.items()}
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    for path in changed:
+        if path in after:
+            write_text_atomically(path, after[path])
+        else:
+            path.unlink()
+    return changed
+
+
+def _settings() -> Iterator[str]:
+    fields, described = Settings.model_fields, Settings.model_json_schema()["properties"]
+    first = {"home": "`var` beside the project", "shop": "`simulated`"}  # what `load_settings` fills in
+    for name, variable in VARIABLES.items():
+        default = first.get(name) or default_text(fields[name].default)
+        value = "path or text" if name == "online_store_address" else value_text(described[name], {})
+        yield f"| `{variable}` | {value} | {default} | {fields[name].description} |"
+
+
+def _commands(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Every subcommand with its arguments; argparse keeps both in fields of its own."""
+    commands = next(each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    explained = {choice.dest: choice.help for choice in commands._choices_actions}
+    for name, command in commands.choices.items():
+        arguments = [each for each in command._actions if not isinstance(each, argparse._HelpAction)]
+        usage = " ".join([name, *(_usage(each) for each in arguments)])
+        said = "; ".join(f"`{_named(each)}`: {_help(each)}" for each in arguments)
+        yield f"| `{usage}` | {explained[name]}{f'. {said}' if said else ''} |"
+
+
+def _named(argument: argparse.Action) -> str:
+    return argument.option_strings[-1] if argument.option_strings else argument.dest.upper()
+
+
+def _usage(argument: argparse.Action) -> str:
+    name = _named(argument)
+    if not argument.option_strings:
+        return f"[{name}]" if argument.nargs == "?" else name
+    takes = "" if argument.nargs == 0 else f" {argument.dest.upper()}"
+    return f"[{name}{takes}]"
+
+
+def _help(argument: argparse.Action) -> str:
+    if _named(argument) == MODEL_OPTION:
+        return "a model of this deployment; default: the first one by name"
+    default = f" (default: {argument.default})" if argument.default else ""
+    return f"{argument.help}{default}"
+
+
+def _checks(graph: Any) -> Iterator[str]:
+    """The checks written here, of all models and tables as one."""
+    rows = {}
+    for key in graph.asset_check_keys:
+        if not _of_dbt(graph, key):
+            spec = graph.get_check_spec(key)
+            said = " ".join((spec.description or "").split())
+            blocking = "yes" if spec.blocking else ""
+            rows[f"| `{_asset(key)}` | `{key.name}` | {blocking} | {said} |"] = None
+    yield from sorted(rows)
+
+
+def _dbt_tests(graph: Any) -> Iterator[str]:
+    tests: dict[str, list[str]] = {}
+    for key in graph.asset_check_keys:
+        if _of_dbt(graph, key):
+            tests.setdefault(_asset(key), []).append(f"`{key.name}`")
+    for asset, names in sorted(tests.items()):
+        yield f"| `{asset}` | {', '.join(sorted(names))} |"
+
+
+def _of_dbt(graph: Any, key: Any) -> bool:
+    return any(name.startswith("dagster_dbt") for name in graph.get_check_spec(key).metadata or {})
+
+
+def _asset(key: Any) -> str:
+    """The asset's key, of one model or raw table for all."""
+    first, *rest = key.asset_key.path
+    if first in {spec.name for spec in model_specs()}:
+        return "/".join(["<model>", *rest])
+    return f"{first}/<table>" if first == "shop" else "/".join([first, *rest])
