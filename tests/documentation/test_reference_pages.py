@@ -1,0 +1,38 @@
+"""The reference says what the code says now."""
+
+from typing import Any
+
+import pytest
+from markdown import prose
+
+from ml_assets.__main__ import parser
+from ml_assets.reference import FOLDER, pages, write
+
+
+@pytest.fixture(scope="module")
+def made(graph: Any) -> dict[str, str]:
+    return pages(parser(), graph)
+
+
+def test_the_committed_pages_are_what_is_made_now(made: dict[str, str]) -> None:
+    kept = {path.name: path.read_text() for path in FOLDER.glob("*.md")}
+    stale = sorted(name for name in {*made, *kept} if made.get(name) != kept.get(name))
+    assert stale == [], "run `make reference` and commit docs/reference"
+
+
+def test_every_key_is_explained(made: dict[str, str]) -> None:
+    assert "| `slice_tolerance` | number ≥ 0 | `0.02` | largest loss any slice may show |" in made["model.md"]
+    assert "At `split`, `retraining.split`." in made["model.md"]
+    assert "`{train: 8, validation: 1, test: 1, holdout: 0}`" in made["model.md"]
+    assert "| `every` | duration, e.g. `15 minutes` | `15 minutes` |" in made["shop.md"]
+    assert "At `tables.<name>.columns`." not in made["shop.md"]
+    assert "`ML_ASSETS_ONLINE_STORE`" in made["settings.md"]
+
+
+def test_pages_no_longer_made_are_removed(tmp_path: Any, made: dict[str, str]) -> None:
+    assert len(write(made, tmp_path)) == len(made)
+    assert write(made, tmp_path) == []
+    (tmp_path / "old.md").write_text("gone")
+    assert write(made, tmp_path) == [tmp_path / "old.md"]
+    assert {path.name: path.read_text() for path in tmp_path.glob("*.md")} == made
+    assert prose(tmp_path / "model.md") == made["model.md"]
