@@ -8,6 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._config import process_config, resolve_to_config_type
+from dagster._core.instance.config import dagster_instance_config_schema
 from markdown import anchors, blocks, code, commands, links
 
 from ml_assets.__main__ import parser
@@ -100,6 +102,8 @@ def test_yaml_is_valid(text: str) -> None:
     elif "models" in content or "columns" in content:  # a dbt model's .yml, or a part of it
         described = [*content.get("columns", ()), *content.get("models", ())]
         assert all(each["name"] and each["description"] for each in described)
+    elif "storage" in content:  # dagster.yaml, or a part of it
+        assert process_config(resolve_to_config_type(dagster_instance_config_schema()), content).success
     else:  # a model, or a part of one
         known = yaml.safe_load(RECOMMENDER.read_text())["attributes"]
         ModelSpec.model_validate(merge(known, content.get("attributes", content)))
