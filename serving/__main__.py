@@ -50,7 +50,9 @@ def _act(command: str, settings: Settings, model: str) -> bool:
 
 
 def _become_server(given: argparse.Namespace) -> None:
-    Settings(home=given.home, shop=given.shop, host=given.host, port=given.port, replay=given.replay).export()
+    secret = load_settings().redis_password  # by the environment: arguments are for everybody to read
+    where = {name: getattr(given, name) for name in ("home", "shop", "host", "port", "replay")}
+    Settings(**where, redis_password=secret).export()
     # BentoML empties a folder below its home when it starts: each server gets its own.
     os.environ["BENTOML_HOME"] = given.scratch
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import subprocess
 import sys
@@ -156,10 +157,12 @@ def _launch(settings: Settings, bento: BentoRef, home: Path, url: str) -> Server
         *(["--replay"] if settings.replay else []),
     ]
     log = home / "server.log"
+    secret = settings.redis_password.get_secret_value() if settings.redis_password else ""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=PROJECT,
+            env={**os.environ, "ML_ASSETS_REDIS_PASSWORD": secret},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
