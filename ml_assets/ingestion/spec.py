@@ -42,14 +42,14 @@ class ColumnSpec(Strict):
     """One canonical column: where it comes from, and what its values must satisfy."""
 
     source: str = Field(alias="from", description="SQL expression over the raw columns (all of them text)")
-    type: SqlType
-    description: str = Field(min_length=1)
-    unit: str | None = None
-    nullable: bool = False
+    type: SqlType = Field(description="DuckDB type; a value that does not cast breaks the contract")
+    description: str = Field(min_length=1, description="what it is, for people")
+    unit: str | None = Field(default=None, description="of a number, for people")
+    nullable: bool = Field(default=False, description="whether it may be missing")
     min: float | None = Field(default=None, description="least allowed value")
     above: float | None = Field(default=None, description="values must be strictly greater than this")
     max: float | None = Field(default=None, description="greatest allowed value")
-    allowed: tuple[str, ...] | None = None
+    allowed: tuple[str, ...] | None = Field(default=None, description="the only values it may have")
     pattern: str | None = Field(default=None, description="regular expression the whole text must match")
 
     @model_validator(mode="after")
@@ -65,7 +65,7 @@ class ColumnSpec(Strict):
 class TimeSpec(Strict):
     """When a row happened, and how far from its partition's day that may lie."""
 
-    column: str
+    column: str = Field(description="when a row happened: a TIMESTAMP that is not nullable")
     max_lateness_days: int | None = Field(default=None, ge=0, description="older rows are `late`; none accepts any age")
     future_tolerance_minutes: int = Field(default=0, ge=0, description="grace past the day's end before `future`")
 
@@ -93,8 +93,8 @@ class TrafficSpec(Strict):
 class TableSpec(Strict):
     """One table of the lake: where its raw files are, and the contract its rows meet or are set aside by."""
 
-    name: str = Field(pattern=NAME)
-    description: str = Field(min_length=1)
+    name: str = Field(pattern=NAME, description="name of the table in the lake")
+    description: str = Field(min_length=1, description="one sentence for the lineage graph")
     address: str = Field(description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted")
     source: Source | None = Field(default=None, description="where the files come from, when nobody delivers them")
     override: bool = Field(default=False, description="the setting `data` replaces the address")
@@ -108,11 +108,11 @@ class TableSpec(Strict):
         default=None,
         description="SQL over `raw` that makes this table's raw rows; keeps _source, _day, _row, _line",
     )
-    columns: dict[str, ColumnSpec] = Field(min_length=1)
+    columns: dict[str, ColumnSpec] = Field(min_length=1, description="the canonical columns, in order")
     time: TimeSpec
     key: tuple[str, ...] = Field(min_length=1, description="unique among good rows, also over late arrivals")
     references: dict[str, str] = Field(default_factory=dict, description="column -> table.column in the lake")
-    outliers: dict[str, OutlierSpec] = Field(default_factory=dict)
+    outliers: dict[str, OutlierSpec] = Field(default_factory=dict, description="column -> when it is an outlier")
     rules: dict[str, str] = Field(
         default_factory=dict, description="reason -> SQL condition over raw columns bad rows meet"
     )
@@ -168,11 +168,11 @@ class TableSpec(Strict):
 class SourceSpec(Strict):
     """A shop: its calendar and its raw tables."""
 
-    name: str = Field(pattern=NAME)
-    description: str = Field(min_length=1)
+    name: str = Field(pattern=NAME, description="name of the file without its suffix")
+    description: str = Field(min_length=1, description="one sentence for people")
     calendar: CalendarSpec
     simulation: dict[str, Any] | None = Field(default=None, description="read by ml_assets.simulation only")
-    tables: dict[str, TableSpec] = Field(min_length=1)
+    tables: dict[str, TableSpec] = Field(min_length=1, description="the raw tables, by name")
 
     @model_validator(mode="after")
     def _references_exist(self) -> Self:

@@ -17,8 +17,8 @@ MADE = "<!-- Made by `make reference` from the code: edit the descriptions there
 
 MODEL = """# A model's YAML
 
-`ml_assets/defs/models/<name>/defs.yaml`: the `attributes` of the component `ml_assets.components.TrainedModel`. An unknown
-key, a missing one or a value out of range stops the definitions from loading, with file, line and key;
+`ml_assets/defs/models/<name>/defs.yaml`: the `attributes` of the component `ml_assets.components.TrainedModel`. An
+unknown key, a missing one or a value out of range stops the definitions from loading, with file, line and key;
 `dg check defs` says so before anything runs. Source: [`ml_assets/learning/spec.py`](../../ml_assets/learning/spec.py).
 
 """
@@ -26,8 +26,8 @@ SHOP = """# A shop's YAML
 
 `shops/<name>.yaml`, laid on the file it `extends`, mapping by mapping
 ([`shops/contract.yaml`](../../shops/contract.yaml): the canonical columns and their rules); `ML_ASSETS_SHOP` names the
-shop. A column given as text is its `from`, and a table's `name` is its key. A table with a `source` has neither `address`
-nor `day`; see [sources](../how-to/sources.md). Source:
+shop. A column given as text is its `from`, and a table's `name` is its key. A table with a `source` has neither
+`address` nor `day`; see [sources](../how-to/sources.md). Source:
 [`ml_assets/ingestion/spec.py`](../../ml_assets/ingestion/spec.py).
 
 """
@@ -43,7 +43,8 @@ Source: [`ml_assets/settings.py`](../../ml_assets/settings.py).
 COMMANDS = """# Commands
 
 `.venv/bin/python -m ml_assets <command>`; `make` calls the same ones (`make help`).
-An option in brackets may be left out.
+An option in brackets may be left out. Beside them, `.venv/bin/python -m serving status` and `stop` show and stop the model
+servers of the shop.
 
 | command | what it does |
 |---|---|
@@ -52,7 +53,7 @@ MODEL_OPTION = "--model"
 CHECKS = """# Asset checks
 
 What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
-check on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table of the shop.
+check of severity `error` on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table of the shop.
 
 | asset | check | blocking | what it holds |
 |---|---|---|---|

@@ -80,10 +80,21 @@ def _table(model: type[BaseModel], described: Schema) -> str:
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
     for key, field in described["properties"].items():
-        said = _cell(field.get("description", ""))
-        default = "required" if fields[key].is_required() else default_text(fields[key].get_default(call_default_factory=True))
-        lines.append(f"| `{key}` | {_cell(value_text(field, definitions))} | {_cell(default)} | {said} |")
+        default = fields[key].get_default(call_default_factory=True)
+        told = "required" if fields[key].is_required() else default_text(default)
+        cells = (f"`{key}`", value_text(field, definitions), told, _meaning(field, definitions))
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(lines)
+
+
+def _meaning(field: Schema, definitions: Schema) -> str:
+    """What the field says of itself, else the first sentence of the one class it refers to."""
+    if "description" in field:
+        return str(field["description"])
+    referred = [field, *field.get("anyOf", ()), field.get("additionalProperties")]
+    names = [each["$ref"].rpartition("/")[2] for each in referred if isinstance(each, Mapping) and "$ref" in each]
+    said = str(definitions[names[0]].get("description", "")) if len(names) == 1 else ""
+    return said.partition(".")[0]
 
 
 def value_text(field: Schema, definitions: Schema) -> str:

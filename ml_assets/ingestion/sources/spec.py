@@ -61,7 +61,7 @@ class LandedSource(Strict, ABC):
 class SqlSource(LandedSource):
     """Rows of a table or query of any database SQLAlchemy speaks to, by a column that only grows."""
 
-    kind: Literal["sql"]
+    kind: Literal["sql"] = Field(description="names this kind of source")
     address: str = Field(pattern=REFERENCE, description="`${NAME}`: the variable that holds the SQLAlchemy address")
     table: str | None = Field(default=None, description="`table` or `schema.table`")
     query: str | None = Field(default=None, description="a select statement, instead of a table")
@@ -93,7 +93,7 @@ class SqlSource(LandedSource):
 class FilesSource(LandedSource):
     """Objects of a store that fsspec speaks to: `s3://`, `gs://`, `abfs://`, `sftp://`, `file://`."""
 
-    kind: Literal["files"]
+    kind: Literal["files"] = Field(description="names this kind of source")
     address: str = Field(
         pattern=r"^[a-z0-9]+://",
         description="glob; `{day}` stands for YYYY-MM-DD, otherwise an object's day is its time",
@@ -122,9 +122,9 @@ class FilesSource(LandedSource):
 class KafkaSource(LandedSource):
     """Messages of a topic, every partition from its first message on."""
 
-    kind: Literal["kafka"]
+    kind: Literal["kafka"] = Field(description="names this kind of source")
     bootstrap: str = Field(description="host:port,... or `${NAME}`")
-    topic: str
+    topic: str = Field(description="name of the topic")
     format: Literal["json", "text"] = Field(
         default="json", description="json: the keys of each message are raw columns"
     )
