@@ -43,8 +43,8 @@ Source: [`ml_assets/settings.py`](../../ml_assets/settings.py).
 COMMANDS = """# Commands
 
 `.venv/bin/python -m ml_assets <command>`; `make` calls the same ones (`make help`).
-An option in brackets may be left out. Beside them, `.venv/bin/python -m serving status` and `stop` show and stop the model
-servers of the shop.
+An option in brackets may be left out. Beside them, `.venv/bin/python -m serving status` and `stop` show and stop the
+model servers of the shop.
 
 | command | what it does |
 |---|---|
@@ -53,7 +53,8 @@ MODEL_OPTION = "--model"
 CHECKS = """# Asset checks
 
 What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
-check of severity `error` on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table of the shop.
+check of severity `error` on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table
+of the shop.
 
 | asset | check | blocking | what it holds |
 |---|---|---|---|
