@@ -111,6 +111,14 @@ def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, conso
     return 0
 
 
+def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
+    from serving.stream_process import become_stream
+
+    if spec.serving.streaming is None:
+        raise ValueError(f"{spec.name} has no serving.streaming: add it to its YAML, and materialize {spec.name}/service")
+    become_stream(settings, spec.name)
+
+
 REASON = (("--reason",), {"default": "by hand", "help": "for the journal"})
 COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Command]] = {
     "why": (
@@ -147,6 +155,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
         ],
         _score,
     ),
+    "stream": ("answer the model's topic of requests until ctrl-C or SIGTERM", [], _stream),
     "served-at": (
         "which version served at a time",
         [(("time",), {"help": "ISO 8601, UTC unless it says otherwise"})],

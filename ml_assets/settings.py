@@ -76,6 +76,7 @@ class Settings(BaseModel):
     data: str | None = Field(default=None, description="overrides the address of the shop's event file or folder")
     host: str = Field(default="127.0.0.1", description="address every server binds to")
     port: int = Field(default=3300, ge=1, le=65535, description="port of the model server")
+    stream_port: int = Field(default=3301, ge=1, le=65535, description="port of the stream's metrics and readiness")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="port of Dagster's pages")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of MLflow's pages")
     mlflow_address: str | None = Field(default=None, description="MLflow tracking address; default sqlite")
@@ -171,6 +172,7 @@ class Settings(BaseModel):
                 "ML_ASSETS_SHOP": self.shop,
                 "ML_ASSETS_HOST": self.host,
                 "ML_ASSETS_PORT": str(self.port),
+                "ML_ASSETS_STREAM_PORT": str(self.stream_port),
                 "ML_ASSETS_LAKE": str(self.lake),
                 "ML_ASSETS_WAREHOUSE": str(self.warehouse),
                 "ML_ASSETS_THREADS": str(self.threads),

@@ -28,12 +28,15 @@ from serving.config import CONFIG, BakedVersion, ServiceConfig
 
 PACKAGES = ("serving", "ml_assets", "feature_repo")
 ENTRY = "serving.service"
+STREAM = "serving.stream"
 BUNDLER = "serving.bundle"
 REQUIRES = (
     "bentoml", "hiredis", "httptools", "lightgbm", "numpy", "orjson", "prometheus-client", "pyarrow", "pydantic",
     "pyyaml", "redis", "scipy", "uvloop",
 )  # fmt: skip
 """What a container of the bento installs, in the versions it was built with; uvicorn takes httptools and uvloop."""
+REQUIRES_STREAM = ("confluent-kafka",)
+"""What it installs beside them when it answers the requests of a topic."""
 
 
 class BuildError(RuntimeError):
@@ -72,7 +75,7 @@ def build_bento(
         BuildError: with BentoML's own words.
     """
     version = load_version(version_folder)
-    sources = sorted(source_files(ENTRY, BUNDLER))
+    sources = sorted(source_files(ENTRY, STREAM, BUNDLER))
     served = ServiceConfig(
         model_name=spec.name,
         feature_service=spec.feature_service,
@@ -83,8 +86,9 @@ def build_bento(
         exploration=spec.serving.exploration,
         holdback=spec.serving.holdback,
         feature_timeout_ms=spec.serving.feature_timeout_ms,
+        streaming=spec.serving.streaming,
     )
-    code = _digest([served.model_dump_json(), *_requirements()], sources)
+    code = _digest([served.model_dump_json(), *_requirements(served)], sources)
     baked = BakedVersion(
         model_version=version.version,
         model_sha256=version.sha256,
@@ -99,7 +103,7 @@ def build_bento(
         with TemporaryDirectory(prefix="bento-") as scratch:
             context = Path(scratch) / "context"
             _stage(context, sources, config, version_folder, index_folder)
-            _publish(ref, context, Path(scratch) / "store")
+            _publish(ref, config, context, Path(scratch) / "store")
     write_text_atomically(path.parent / "latest", digest)
     return ref
 
@@ -134,8 +138,9 @@ def _module_file(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _requirements() -> list[str]:
-    return [f"{name}=={metadata.version(name)}" for name in REQUIRES]
+def _requirements(config: ServiceConfig) -> list[str]:
+    names = REQUIRES + REQUIRES_STREAM if config.streaming else REQUIRES
+    return [f"{name}=={metadata.version(name)}" for name in names]
 
 
 def _digest(texts: list[str], files: list[Path]) -> str:
@@ -157,7 +162,7 @@ def _stage(context: Path, sources: list[Path], config: ServiceConfig, version: P
     (context / "baked" / CONFIG).write_text(config.model_dump_json(indent=2))
 
 
-def _publish(ref: BentoRef, context: Path, store: Path) -> None:
+def _publish(ref: BentoRef, config: ServiceConfig, context: Path, store: Path) -> None:
     """Build in a store of its own, in a process of its own, and move the finished bento into place."""
     options = {
         "service": f"{ENTRY}:Recommender",
@@ -165,7 +170,7 @@ def _publish(ref: BentoRef, context: Path, store: Path) -> None:
         "version": ref.digest,
         "build_ctx": str(context),
         "include": ["*"],
-        "python": {"packages": _requirements(), "lock_packages": False},
+        "python": {"packages": _requirements(config), "lock_packages": False},
         "labels": {"code": ref.code},
     }
     command = [sys.executable, "-m", BUNDLER, str(store), json.dumps(options)]

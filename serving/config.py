@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ml_assets.learning.streaming import StreamingSpec
 from ml_assets.registry.pointer import Pointer
 from ml_assets.settings import Settings
 
@@ -42,6 +43,7 @@ class ServiceConfig(BaseModel):
     exploration: float = Field(default=0.0, ge=0, le=0.5)
     holdback: float = Field(default=0.0, ge=0, le=0.5)
     feature_timeout_ms: float = Field(default=50.0, gt=0)
+    streaming: StreamingSpec | None = None
     code: str = Field(default="", description="digest of everything that only a restart can change")
     baked: BakedVersion | None = None
 

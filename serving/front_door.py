@@ -7,8 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-import orjson
-
 from serving.runtime import Runtime
 from serving.schemas import MAX_BODY, Refusal, Reply
 
@@ -98,8 +96,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
 
 
 async def _send_json(send: Send, reply: Reply) -> None:
-    body = orjson.dumps(reply.body, option=orjson.OPT_SERIALIZE_NUMPY)
-    await _send(send, reply.status, body, b"application/json")
+    await _send(send, reply.status, reply.json(), b"application/json")
 
 
 async def _send(send: Send, status: int, body: bytes, kind: bytes) -> None:

@@ -14,7 +14,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,7 @@ class PredictionLog:
         self._names: dict[tuple[str, ...], str] = {}
         self._segment: BinaryIO | None = None
         self._opened = 0.0
+        self._writing = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
@@ -97,6 +98,15 @@ class PredictionLog:
             self._queue.put(record)
         return True
 
+    def write(self, records: Sequence[dict[str, Any]]) -> bool:
+        """Write records now; False when the disk refuses. When it returns, the operating system has their lines.
+
+        Records are as in `put`. Lines of which a part was written before the disk refused are there as well
+        when they are written again.
+        """
+        with self._writing:
+            return self._write(records)
+
     def close(self, timeout: float = 10.0) -> None:
         """Write what is queued, close the segment, and end the thread; waits `timeout` seconds at most."""
         self._closing.set()
@@ -105,10 +115,11 @@ class PredictionLog:
     def _run(self) -> None:
         while not (self._closing.is_set() and self._queue.empty()):
             batch = self._next_batch()
-            if batch:
-                self._write(batch)
-            if self._due():
-                self._close_segment()
+            with self._writing:
+                if batch and not self._write(batch):
+                    self._dropped(len(batch))
+                if self._due():
+                    self._close_segment()
             if len(batch) < BATCH:
                 self._closing.wait(GATHER)
         self._close_segment()
@@ -125,7 +136,7 @@ class PredictionLog:
                 break
         return batch
 
-    def _write(self, batch: list[dict[str, Any]]) -> None:
+    def _write(self, batch: Sequence[dict[str, Any]]) -> bool:
         try:
             lines = [self._line(record) for record in batch]
             segment = self._segment or self._open_segment()
@@ -133,10 +144,10 @@ class PredictionLog:
             segment.flush()
         except (OSError, TypeError, ValueError):
             logger.exception("could not log %d lines to %s", len(batch), self.folder)
-            self._dropped(len(batch))
             self._close_segment()
-        else:
-            self._written(len(batch))
+            return False
+        self._written(len(batch))
+        return True
 
     def _line(self, record: dict[str, Any]) -> bytes:
         if "feature_names" in record:

@@ -1,4 +1,4 @@
-"""`POST /recommend` (or the model's own route): read, routed, answered, counted, logged.
+"""A request for recommendations, over HTTP or from a topic: read, routed, answered, counted; over HTTP also logged.
 
 Scoring runs on the event loop itself: an answer takes a few milliseconds of one core, which a thread would
 only make slower.
@@ -10,6 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -25,6 +26,14 @@ from serving.schemas import Refusal, Reply, parse_request
 from serving.shadow import Shadow
 
 logger = logging.getLogger("serving.recommend")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a request: the reply, and the line of the prediction log that says so."""
+
+    reply: Reply
+    line: dict[str, Any]
 
 
 class Recommend:
@@ -47,34 +56,55 @@ class Recommend:
         self._served_by, self._replay = served_by, replay
 
     def handle(self, body: bytes) -> Reply:
-        """The ranked answer.
+        """The ranked answer to a request that was posted, logged.
+
+        Raises:
+            Refusal: 4xx naming the fields that are wrong.
+        """
+        made = self.make(body, uuid.uuid4().hex)
+        self._log.put(made.line)
+        return made.reply
+
+    def refuse(self, refusal: Refusal, began: float) -> Reply:
+        """Count and log a refusal and say it."""
+        made = self.refused(refusal, began)
+        self._log.put(made.line)
+        return made.reply
+
+    def make(self, body: bytes, prediction_id: str, at: datetime | None = None) -> Made:
+        """Answer a request, whoever brought it; whoever did has the line logged.
+
+        Args:
+            body: the request, JSON.
+            prediction_id: what the answer is called: 32 hexadecimal digits. What is drawn, is drawn from it: the
+                same request under the same id has the same answer, as long as the same version and features serve.
+            at: when it was asked; None: now. What a replay says in the request comes first.
 
         Raises:
             Refusal: 4xx naming the fields that are wrong.
         """
         began = time.perf_counter()
         request = parse_request(body, self._config.max_k, replay=self._replay)
-        asked = Asked(uuid.uuid4().hex, request, request.k or self._config.k, request.time or datetime.now(UTC))
+        asked = Asked(prediction_id, request, request.k or self._config.k, request.time or at or datetime.now(UTC))
         # read once: the answer is of one version whatever happens meanwhile
         serving = self._follower.serving
         try:
-            answered = self._router.answer(serving, request, asked.k)
+            answered = self._router.answer(serving, request, asked.k, int(prediction_id, 16))
         except Refusal as refusal:
-            return self.refuse(Refusal(refusal.status, f"{refusal.error}: {self._follower.reason}"), began, asked.at)
+            return self.refused(Refusal(refusal.status, f"{refusal.error}: {self._follower.reason}"), began, asked.at)
         except Exception:
             logger.exception("a request could not be answered")
             wrong = Refusal(500, "the request could not be answered; the service's log says why")
-            return self.refuse(wrong, began, asked.at)
+            return self.refused(wrong, began, asked.at)
         seconds = time.perf_counter() - began
         self._metrics.answered(answered, seconds)
-        self._log.put(lines.prediction(asked, answered, seconds, self._served_by))
-        return Reply(200, _body(asked, answered), self._afterwards(asked, answered))
+        line = lines.prediction(asked, answered, seconds, self._served_by)
+        return Made(Reply(200, _body(asked, answered), self._afterwards(asked, answered)), line)
 
-    def refuse(self, refusal: Refusal, began: float, at: datetime | None = None) -> Reply:
-        """Count and log a refusal and say it."""
+    def refused(self, refusal: Refusal, began: float, at: datetime | None = None) -> Made:
+        """Count a refusal of a request that came in at `began` (`time.perf_counter`), asked at `at`; None: now."""
         self._metrics.requests.labels(str(refusal.status)).inc()
-        self._log.put(lines.refusal(refusal, began, at))
-        return Reply(refusal.status, refusal.body())
+        return Made(Reply(refusal.status, refusal.body()), lines.refusal(refusal, began, at))
 
     def _afterwards(self, asked: Asked, answered: Answered) -> Callable[[], None] | None:
         if answered.shadow is None:

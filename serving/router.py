@@ -82,7 +82,6 @@ class Router:
         under_way: whether the release still is; asked for each request while one is, so that removing its
             file ends it at the next request, in all workers, whatever their followers are busy with.
         failed: called with the version when a challenger could not answer.
-        seed: for the draws of exploration; default from the system.
     """
 
     def __init__(
@@ -90,17 +89,21 @@ class Router:
         config: ServiceConfig,
         under_way: Callable[[], bool],
         failed: Callable[[str], None] = lambda version: None,
-        seed: int | None = None,
     ) -> None:
         self._config = config
         self._under_way = under_way
         self._failed = failed
-        self._rng = np.random.default_rng(seed)
         self._salt = f"{config.model_name}:holdback"
         self._told: set[tuple[str, str]] = set()
 
-    def answer(self, serving: Serving, request: RecommendRequest, k: int) -> Answered:
+    def answer(self, serving: Serving, request: RecommendRequest, k: int, seed: int) -> Answered:
         """Answer by the arm the customer is in, else by the champion, else by popularity.
+
+        Args:
+            serving: all that can answer.
+            request: the request.
+            k: products wanted.
+            seed: what exploration draws from: the same one draws the same.
 
         Raises:
             Refusal: 503 when nothing can answer.
@@ -110,11 +113,11 @@ class Router:
         made = self._popular(serving, request, k, arm) if arm is Arm.HOLDBACK else None
         degraded = []
         if made is None and arm is Arm.CANARY:
-            made = self._scored(serving.challenger, request, k, arm)
+            made = self._scored(serving.challenger, request, k, arm, seed)
             if made is None:
                 degraded = [CHALLENGER]
                 self._failed(release.model_version if release else "")
-        made = made or self._scored(serving.champion, request, k, Arm.CHAMPION, degraded)
+        made = made or self._scored(serving.champion, request, k, Arm.CHAMPION, seed, degraded=degraded)
         made = made or self._popular(serving, request, k, Arm.FALLBACK, [*degraded, MODEL])
         if made is None:
             raise Refusal(503, "no model to serve")
@@ -136,13 +139,16 @@ class Router:
         request: RecommendRequest,
         k: int,
         arm: Arm,
+        seed: int,
+        *,
         degraded: list[str] | None = None,
     ) -> Answered | None:
         """A model's answer; None when there is no model, or it fails."""
         if loaded is None:
             return None
+        explore = self._config.exploration
         try:
-            answer = score(loaded, request, k, explore=self._config.exploration, rng=self._rng)
+            answer = score(loaded, request, k, explore=explore, rng=np.random.default_rng(seed) if explore else None)
         except Exception as error:  # whatever it is, somebody else can answer
             fault = (loaded.pointer.model_version, type(error).__name__)
             if fault not in self._told:  # once: it may be every request

@@ -33,10 +33,12 @@ class Runtime:
     """Everything that one worker has; nothing is loaded or written before `start`.
 
     Attributes:
+        log: takes what was answered, and keeps it.
         recommend: answers the model's route.
         feedback: answers `/feedback`.
     """
 
+    log: PredictionLog
     recommend: Recommend
     feedback: Feedback
 
@@ -60,24 +62,24 @@ class Runtime:
         sys.setswitchinterval(SWITCH_SECONDS)
         config, metrics, follower = self.config, self.metrics, self.follower
         served_by = f"{config.tag}/{os.getpid()}"
-        self._log = PredictionLog(
+        self.log = PredictionLog(
             log_folder(self._settings, config.model_name),
             dropped=metrics.log_dropped.inc,
             written=metrics.logged.inc,
         )
         self._shadow = Shadow(
-            self._log.put,
+            self.log.put,
             served_by,
             wanted=follower.under_way,
             dropped=metrics.shadow_dropped.inc,
             failed=metrics.challenger_failed,
         )
-        self.feedback = Feedback(self._log, metrics, replay=self._settings.replay)
+        self.feedback = Feedback(self.log, metrics, replay=self._settings.replay)
         self.recommend = Recommend(
             config,
             follower,
             Router(config, follower.under_way, failed=metrics.challenger_failed),
-            log=self._log,
+            log=self.log,
             shadow=self._shadow,
             metrics=metrics,
             served_by=served_by,
@@ -92,7 +94,7 @@ class Runtime:
         self.follower.stop()
         self._workers.leave()
         self._shadow.close()
-        self._log.close()
+        self.log.close()
 
     def ready(self) -> Reply:
         """`GET /readyz`: 200 and what this worker and the others serve, or 503 and the reason."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -113,11 +114,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer, and what is to be done once it was sent."""
+    """An answer with its HTTP status, and what is to be done once it was sent."""
 
     status: int
     body: dict[str, Any]
     afterwards: Callable[[], None] | None = None
+
+    def json(self) -> bytes:
+        """The body as it is sent."""
+        return orjson.dumps(self.body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def parse_request(body: bytes, max_k: int, *, replay: bool = False) -> RecommendRequest:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ml_assets.learning.streaming import StreamingSpec
 from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import PROJECT
 
@@ -99,6 +100,7 @@ class ServingSpec(Strict):
     feature_timeout_ms: float = Field(
         default=100.0, gt=0, description="reading features may take this long; slower counts as a failure of the store"
     )
+    streaming: StreamingSpec | None = Field(default=None, description="also answer the requests of a Kafka topic")
 
 
 class DriftSpec(Strict):

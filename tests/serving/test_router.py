@@ -40,7 +40,7 @@ def serving(parts, tmp_path_factory):
 
 
 def route(serving, request=REQUEST, *, config=CONFIG, under_way=True, k=5, failed=lambda version: None):
-    return Router(config, lambda: under_way, failed, seed=7).answer(serving, request, k)
+    return Router(config, lambda: under_way, failed).answer(serving, request, k, seed=7)
 
 
 def staged(serving, stage, share=0.0):
@@ -142,8 +142,8 @@ def test_popularity_ranks_the_candidates_named_and_lists_what_nobody_knows(servi
 
 
 def test_exploration_draws_the_last_position_as_often_as_the_model_asks(serving):
-    router = Router(CONFIG.model_copy(update={"exploration": 0.5}), lambda: False, seed=3)
-    last = [router.answer(serving, REQUEST, 3).answer.propensities[-1] for _ in range(200)]
+    router = Router(CONFIG.model_copy(update={"exploration": 0.5}), lambda: False)
+    last = [router.answer(serving, REQUEST, 3, seed).answer.propensities[-1] for seed in range(200)]
     drawn = sum(propensity < 0.5 for propensity in last)
     assert 70 < drawn < 130
     assert {propensity for propensity in last if propensity >= 0.5} == {0.5}

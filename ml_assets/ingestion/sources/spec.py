@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -103,7 +104,7 @@ class FilesSource(LandedSource):
 
     @model_validator(mode="after")
     def _no_secrets(self) -> Self:
-        _refuse_secrets("options", self.options)
+        refuse_secrets("options", self.options)
         if self.address.count("{day}") > 1:
             raise ValueError("address: `{day}` may stand there once")
         return self
@@ -140,7 +141,7 @@ class KafkaSource(LandedSource):
 
     @model_validator(mode="after")
     def _reads_by_itself(self) -> Self:
-        _refuse_secrets("config", self.config)
+        refuse_secrets("config", self.config)
         if self.day is not None and self.format == "text":
             raise ValueError("day: a message of format text has no keys; its day is the message's timestamp")
         return self
@@ -158,9 +159,14 @@ class KafkaSource(LandedSource):
 Source = Annotated[SqlSource | FilesSource | KafkaSource, Field(discriminator="kind")]
 
 
-def _refuse_secrets(where: str, values: dict[str, Any]) -> None:
+def refuse_secrets(where: str, values: Mapping[str, Any]) -> None:
+    """Refuse secrets that are written down instead of referred to.
+
+    Raises:
+        ValueError: naming the key, below `where`.
+    """
     for name, value in values.items():
         if isinstance(value, dict):
-            _refuse_secrets(f"{where}.{name}", value)
+            refuse_secrets(f"{where}.{name}", value)
         elif SECRET.search(name) and isinstance(value, str) and not re.match(REFERENCE, value):
             raise ValueError(f"{where}.{name}: secrets do not belong here; write ${{NAME}} and set the variable NAME")

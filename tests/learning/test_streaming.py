@@ -1,0 +1,35 @@
+"""The `streaming:` part of a model's YAML."""
+
+from datetime import timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from ml_assets.learning.spec import ServingSpec
+from ml_assets.learning.streaming import StreamingSpec
+from serving.config import ServiceConfig
+
+GIVEN = {"bootstrap": "${KAFKA}", "requests": "asked", "answers": "answered", "dead_letters": "dead", "group": "g"}
+
+
+def test_what_is_built_into_a_service_is_what_was_said():
+    spec = ServingSpec.model_validate({"streaming": {**GIVEN, "max_age": "2 hours"}}).streaming
+    assert spec.max_age == timedelta(hours=2)
+    config = ServiceConfig(streaming=spec)
+    assert ServiceConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"answers": "asked"}, "three different topics"),
+        ({"config": {"sasl.password": "hunter2"}}, r"config\.sasl\.password.*\$\{NAME\}"),
+        ({"batch": 0}, "batch"),
+        ({"requests": "no/topic"}, "requests"),
+        ({"identity": "customer"}, "'key' or 'offset'"),
+        ({"topic": "asked"}, "topic"),
+    ],
+)
+def test_what_is_wrong_is_named(wrong, said):
+    with pytest.raises(ValidationError, match=f"(?s){said}"):
+        StreamingSpec.model_validate(GIVEN | wrong)
