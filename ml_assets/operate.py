@@ -115,7 +115,9 @@ def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, cons
     from serving.stream_process import become_stream
 
     if spec.serving.streaming is None:
-        raise ValueError(f"{spec.name} has no serving.streaming: add it to its YAML, and materialize {spec.name}/service")
+        raise ValueError(
+            f"{spec.name} has no serving.streaming: add it to its YAML, and materialize {spec.name}/service"
+        )
     become_stream(settings, spec.name)
 
 

@@ -32,15 +32,15 @@ def run(config: ServiceConfig, settings: Settings, leave: Leave) -> None:
     if spec is None:
         raise StreamError(f"the service of {model} was built without serving.streaming: add it, and build it anew")
     runtime, metrics = Runtime(config, settings), StreamMetrics()
-    runtime.start()
-    try:
-        with Pages(settings, runtime.ready, lambda: runtime.expose() + metrics.expose()):
+    with Pages(settings, runtime.ready, lambda: runtime.expose() + metrics.expose()):
+        runtime.start()
+        try:
             _await_model(runtime, leave)
             with Broker(spec, f"serving.streaming of {model}", leave) as broker:
                 logger.info("answering %s to %s as a member of %s", spec.requests, spec.answers, spec.group)
                 Stream(spec, model, runtime.recommend, runtime.log, broker, metrics, leave).run()
-    finally:
-        runtime.stop()
+        finally:
+            runtime.stop()
     logger.info("everything in hand is answered and committed; left the group")
 
 

@@ -116,7 +116,7 @@ class Broker:
             after[request.place.partition] = max(after.get(request.place.partition, 0), request.place.offset + 1)
         places = [TopicPartition(self._spec.requests, partition, offset) for partition, offset in after.items()]
         try:
-            committed = self._consumer.commit(offsets=places, asynchronous=False) or []
+            committed = self._consumer.commit(offsets=places, asynchronous=False)
             errors = [place.error for place in committed if place.error is not None]
         except KafkaException as error:
             errors = [error.args[0]]

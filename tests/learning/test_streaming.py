@@ -1,12 +1,15 @@
 """The `streaming:` part of a model's YAML."""
 
+import re
 from datetime import timedelta
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from ml_assets.learning.spec import ServingSpec
 from ml_assets.learning.streaming import StreamingSpec
+from ml_assets.settings import PROJECT
 from serving.config import ServiceConfig
 
 GIVEN = {"bootstrap": "${KAFKA}", "requests": "asked", "answers": "answered", "dead_letters": "dead", "group": "g"}
@@ -33,3 +36,10 @@ def test_what_is_built_into_a_service_is_what_was_said():
 def test_what_is_wrong_is_named(wrong, said):
     with pytest.raises(ValidationError, match=f"(?s){said}"):
         StreamingSpec.model_validate(GIVEN | wrong)
+
+
+def test_the_example_of_the_how_to_page_is_valid():
+    page = (PROJECT / "docs" / "how-to" / "streaming.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    spec = ServingSpec.model_validate(yaml.safe_load(example)["attributes"]["serving"]).streaming
+    assert spec.requests in page.replace(example, ""), "what it tells to try is what it configures"
