@@ -23,6 +23,8 @@ from serving.stream_leave import Leave
 
 QUICK = {"session.timeout.ms": 3000, "heartbeat.interval.ms": 300}
 """A member that was killed is soon missed."""
+PATIENCE = 120.0
+"""Seconds; joining a group takes three, and much longer on a machine that is busy."""
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Topics:
         self.broker.put(self.spec.requests, value, key=key, **more)
         self.broker.flush()
 
-    def answers(self, count: int, seconds: float = 30.0) -> list[Any]:
+    def answers(self, count: int, seconds: float = PATIENCE) -> list[Any]:
         """The answers, as soon as there are so many."""
         return self._read(self.spec.answers, count, seconds)
 
@@ -65,9 +67,9 @@ class Topics:
     def done(self) -> None:
         """Wait until everything that was asked is committed."""
         asked = self.broker.count(self.spec.requests)
-        wait_until(lambda: self.broker.committed(self.spec.group, self.spec.requests) == asked, 30)
+        wait_until(lambda: self.broker.committed(self.spec.group, self.spec.requests) == asked, PATIENCE)
 
-    def _read(self, topic: str, count: int, seconds: float = 30.0) -> list[Any]:
+    def _read(self, topic: str, count: int, seconds: float = PATIENCE) -> list[Any]:
         wait_until(lambda: self.broker.count(topic) >= count, seconds)
         return self.broker.read(topic)
 
@@ -105,7 +107,7 @@ class Running:
 
     def end(self) -> None:
         self.leave.ask()
-        self.thread.join(30)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
 
 
@@ -124,7 +126,7 @@ def streaming(shop: Shop, topics: Topics, *, grace: float = 10.0, **changes: Any
     running = Running(topics, settings, leave, threading.Thread(target=work), raised)
     running.thread.start()
     try:
-        wait_until(lambda: running.reachable() or raised)
+        wait_until(lambda: running.reachable() or raised, PATIENCE)
         yield running
     finally:
         running.end()

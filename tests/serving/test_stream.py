@@ -11,7 +11,7 @@ pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed 
 
 from kafka_broker import Broker
 from served_shop import HELD_BACK, SPEC, copy_of
-from streamed import Topics, by_key, streaming
+from streamed import PATIENCE, Topics, by_key, streaming
 
 from ml_assets.learning.spec import MonitoringSpec, QualitySpec
 from ml_assets.predictions import account, collect, publish_day
@@ -57,7 +57,6 @@ def unnamed(body):
 def test_the_same_request_has_the_same_answer_as_over_http(server, stream):
     for number, asked in enumerate(REQUESTS):
         stream.topics.ask(f"parity-{number}", **asked)
-    wait_until(lambda: len(stream.lines(kind="prediction")) >= len(REQUESTS))
     answers = by_key(stream.topics.answers(len(REQUESTS)))
     for number, asked in enumerate(REQUESTS):
         (value,) = answers[f"parity-{number}"]
@@ -127,7 +126,7 @@ def test_its_pages_say_what_it_does(stream):
         text = stream.page("/metrics").text
         return all(part in text for part in ("stream_lag 0.0", "stream_partitions 4.0", "recommend_seconds_count"))
 
-    wait_until(shown)
+    wait_until(shown, PATIENCE)
     assert 'stream_messages_total{outcome="answered"}' in stream.page("/metrics").text
 
 
@@ -184,7 +183,7 @@ def test_an_answer_delivered_twice_is_in_the_days_table_once(alone, broker):
 def test_members_share_the_requests_and_one_goes_on_when_the_other_leaves(alone, broker):
     topics = Topics(broker, "shared")
     with streaming(alone, topics) as first:
-        wait_until(lambda: "stream_partitions 4.0" in first.page("/metrics").text)
+        wait_until(lambda: "stream_partitions 4.0" in first.page("/metrics").text, PATIENCE)
         with streaming(alone, topics) as second:
             shared = ("stream_partitions 2.0" in each.page("/metrics").text for each in (first, second))
             number = 0
@@ -209,7 +208,7 @@ def test_nothing_is_sent_or_committed_while_the_log_cannot_be_written(alone, bro
     topics = Topics(broker, "unlogged")
     topics.ask("one", customer="u1")
     with streaming(alone, topics) as running:
-        wait_until(lambda: "recommend_seconds_count 1.0" in running.page("/metrics").text, 30)
+        wait_until(lambda: "recommend_seconds_count 1.0" in running.page("/metrics").text, PATIENCE)
         assert broker.count(topics.spec.answers) == 0
         assert broker.committed("unlogged", topics.spec.requests) == 0
         folder.unlink()
@@ -225,7 +224,7 @@ def test_a_disk_that_never_takes_the_log_holds_nobody_up_for_ever(alone, broker)
     topics = Topics(broker, "stuck")
     topics.ask("one", customer="u1")
     with streaming(alone, topics, grace=0.2) as running:
-        wait_until(lambda: "recommend_seconds_count 1.0" in running.page("/metrics").text, 30)
+        wait_until(lambda: "recommend_seconds_count 1.0" in running.page("/metrics").text, PATIENCE)
     assert isinstance(running.raised[0], StreamError)
     assert "delivered again" in str(running.raised[0])
     assert broker.committed("stuck", topics.spec.requests) == 0
@@ -258,6 +257,6 @@ def test_who_asks_a_customer_keyed_topic_twice_gets_two_answers(alone, broker):
 def test_a_variable_that_is_not_set_is_named_before_anything_is_read(alone, broker):
     topics = Topics(broker, "unset", more={"config": {"sasl.password": "${NO_SUCH_PASSWORD}"}})
     with streaming(alone, topics) as running:
-        running.thread.join(20)
+        running.thread.join(PATIENCE)
     assert "NO_SUCH_PASSWORD" in str(running.raised[0])
     assert "serving.streaming of ranker" in str(running.raised[0])
