@@ -128,7 +128,7 @@ class Broker:
         """Requests that wait, by partition that this process has, as far as is known without asking the broker."""
         found = {}
         for place in self._consumer.position(self._consumer.assignment()):
-            _, high = self._consumer.get_watermark_offsets(place, cached=True) or (0, 0)
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
             found[place.partition] = max(0, high - place.offset) if place.offset >= 0 else 0
         return found
 
