@@ -35,7 +35,7 @@ from rich.table import Table
 from benchmarks.replayed_shops import HEALTHY, SCENARIOS, ShopPlan, live_through, plans
 from benchmarks.watched import Watched, episodes, watch
 from ml_assets.files import write_text_atomically
-from ml_assets.learning.spec import ModelSpec, SplitSpec, model_specs
+from ml_assets.learning.spec import SHOP, ModelSpec, SplitSpec, model_specs
 from ml_assets.settings import PROJECT, load_settings
 
 DAYS = 2
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def watched_spec() -> ModelSpec:
     """The shipped model as it is watched, with clicks told by the shop, and cut as closely as `retraining.split`."""
-    spec = model_specs()[0]
+    spec = model_specs(SHOP)[0]
     quality = spec.monitoring.quality.model_copy(update={"outcomes": "feedback"})
     monitoring = spec.monitoring.model_copy(update={"quality": quality})
     split = SplitSpec(train=8, validation=1, test=1, holdout=0)

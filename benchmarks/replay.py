@@ -139,7 +139,7 @@ def train_version(life: Life, today: date) -> VersionRef:
         features=dataset.manifest.features,
         params=params,
         training_set=dataset.fingerprint,
-        metrics={"validation_ndcg_10": fitted.validation_ndcg, "rounds": fitted.rounds},
+        metrics={"validation_ndcg_10": fitted.value, "rounds": fitted.rounds},
         created_from={"split": split},
     )
 

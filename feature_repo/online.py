@@ -10,6 +10,7 @@ from feature_repo.reader import OnlineReader, open_reader
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+SHOP = "shop"
 __all__ = ["OnlineReader", "materialize", "open_reader"]
 
 WINDOW = timedelta(days=3)
@@ -17,9 +18,9 @@ WINDOW = timedelta(days=3)
 
 
 def materialize(
-    store: FeatureStore, as_of: datetime, *, full: bool = False, window: timedelta = WINDOW
+    store: FeatureStore, as_of: datetime, *, full: bool = False, window: timedelta = WINDOW, source: str = SHOP
 ) -> dict[str, int]:
-    """Bring every view's table to the newest row per key at `as_of` (naive: UTC); returns rows by view.
+    """Bring the tables of a source's views to the newest row per key at `as_of` (naive: UTC); returns rows by view.
 
     Repeating a run changes nothing. A run reads only rows newer than its last one minus `window`, and everything
     when `full` is asked for, `as_of` went backwards, the view's schema changed, or any older row of the source
@@ -30,11 +31,14 @@ def materialize(
         OfflineStoreError: when the warehouse or a feature table is not there.
         OnlineStoreError: when the online store cannot be written.
     """
+    from feature_repo.declared import views_beside
     from feature_repo.materialization import materialize_view, online_store
     from feature_repo.store import write_description
 
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    views = sorted(store.list_feature_views(), key=lambda view: str(view.name))
+    beside = views_beside()
+    views = [view for view in store.list_feature_views() if beside.get(view.name, SHOP) == source]
+    views.sort(key=lambda view: str(view.name))
     written = {view.name: materialize_view(store, view, moment, window, full=full) for view in views if view.online}
     write_description(store)
     online_store(store).tidy(store.config)

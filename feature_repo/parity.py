@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from feast import FeatureStore
 
+from feature_repo.declared import SHOP_SERVICES, FeatureFile, file_of
 from feature_repo.materialization import online_store
 from feature_repo.online import open_reader
 from feature_repo.store import feature_names
@@ -26,8 +27,7 @@ class Mismatch:
     """One value that differs between the offline store and a way of reading online."""
 
     feature: str
-    customer_id: str
-    product_id: str
+    key: tuple[str, ...]
     offline: float
     online: float
     way: str
@@ -57,11 +57,15 @@ def check_parity(
     """Compare a sample of keys at `as_of`, the moment the online store was materialized for.
 
     Half of the sample are pairs with a history, half are customers and products that never met; a stranger
-    is in it too. Values are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is
-    `get_online_features`, way `reader` is `open_reader`.
+    is in it too. Of a service that a feature file declares, keys of its views are put together by chance. Values
+    are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way `reader` is
+    `open_reader`.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    keys = _sample(store, moment, sample, seed)
+    if service in SHOP_SERVICES:
+        keys = _sample(store, moment, sample, seed)
+    else:
+        keys = _declared_sample(store, file_of(service), service, moment, sample=sample, seed=seed)
     names, now = feature_names(store, service), moment.replace(tzinfo=UTC).timestamp()
     offline = _offline(store, service, keys, moment, now)[names].to_numpy("float64")
     ways = {"feast": _feast(store, service, keys, now, names), "reader": _reader(store, service, keys, now)}
@@ -108,6 +112,32 @@ def _sample(store: FeatureStore, moment: datetime, sample: int, seed: int) -> pd
         return connection.execute(sql, {"seed": seed, "half": max(1, sample // 2)}).df()
 
 
+def _declared_sample(
+    store: FeatureStore, file: FeatureFile, service: str, moment: datetime, *, sample: int, seed: int
+) -> pd.DataFrame:
+    """Rows of join keys: of each view `sample` keys at most, by hash, beside those of the others; a stranger last."""
+    frames = []
+    with open_session(store.config) as connection:
+        for name in file.services[service].views:
+            view = file.views[name]
+            keys = ", ".join(file.entities[entity].key for entity in view.entities)
+            frames.append(
+                connection.execute(
+                    f"select {keys} from (select distinct {keys} from {view.table} "
+                    f"where event_timestamp <= {instant(moment)}) order by hash({keys}, $seed), {keys} limit $sample",
+                    {"seed": seed, "sample": sample},
+                ).df()
+            )
+    rows = pd.concat([_cycled(frame, sample) for frame in frames], axis=1)
+    rows = rows.loc[:, ~rows.columns.duplicated()].fillna(STRANGER)
+    return pd.concat([rows, pd.DataFrame([dict.fromkeys(rows.columns, STRANGER)])], ignore_index=True)
+
+
+def _cycled(frame: pd.DataFrame, length: int) -> pd.DataFrame:
+    """The frame's rows over and over, `length` in all (none when it has none)."""
+    return frame.iloc[np.arange(length) % max(len(frame), 1)].reset_index(drop=True) if len(frame) else frame
+
+
 def _offline(store: FeatureStore, service: str, keys: pd.DataFrame, moment: datetime, now: float) -> pd.DataFrame:
     entities = keys.assign(event_timestamp=pd.Timestamp(moment), now=now)
     job = store.get_historical_features(entities, store.get_feature_service(service), full_feature_names=True)
@@ -125,8 +155,7 @@ def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, na
 
 def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:
     reader = open_reader(online_store(store).address(store.config), service)
-    customers, products, categories = (keys[name].tolist() for name in ("customer_id", "product_id", "category_id"))
-    return reader.read_many(customers, products, categories, now)
+    return reader.read_keys({name: keys[name].tolist() for name in keys.columns}, now)
 
 
 def _differences(
@@ -136,8 +165,7 @@ def _differences(
     return [
         Mismatch(
             feature=names[column],
-            customer_id=str(keys["customer_id"].iloc[row]),
-            product_id=str(keys["product_id"].iloc[row]),
+            key=tuple(map(str, keys.iloc[row])),
             offline=float(offline[row, column]),
             online=float(online[row, column]),
             way=way,

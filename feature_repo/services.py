@@ -7,6 +7,7 @@ from typing import Any
 from feast import FeatureService, FeatureView
 from feast.types import Bool, Float64, Int64
 
+from feature_repo.declared_views import declared_objects
 from feature_repo.entities import category as category_entity
 from feature_repo.entities import customer as customer_entity
 from feature_repo.entities import product as product_entity
@@ -32,9 +33,14 @@ product_recommender = FeatureService(
 SERVICES: tuple[FeatureService, ...] = (product_recommender,)
 ENTITIES = (customer_entity, product_entity, category_entity)
 REQUESTS = (now,)
+BESIDE = declared_objects()
+"""Entities, views and services that the feature files of other sources declare."""
+
+globals().update({f"{type(each).__name__}_{each.name}": each for objects in BESIDE for each in objects})
 
 # `feast apply` reads this module only and registers what it finds by name here.
 __all__ = [
+    "BESIDE",
     "ENTITIES",
     "REQUESTS",
     "SERVICES",

@@ -23,7 +23,10 @@ def _feature_names(service: Any) -> list[str]:
     return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
 
 
-SERVICE_FEATURES: dict[str, list[str]] = {service.name: _feature_names(service) for service in services.SERVICES}
+ENTITIES_BESIDE, VIEWS_BESIDE, SERVICES_BESIDE = services.BESIDE
+SERVICE_FEATURES: dict[str, list[str]] = {
+    service.name: _feature_names(service) for service in (*services.SERVICES, *SERVICES_BESIDE)
+}
 """Features `<view>__<feature>` of each service as defined here, in order."""
 
 
@@ -74,6 +77,18 @@ def feature_names(store: FeatureStore, service: str) -> list[str]:
     return _feature_names(store.get_feature_service(service))
 
 
+def join_keys(store: FeatureStore, service: str) -> tuple[str, ...]:
+    """The join keys of a registered service's views, in the order the views name them.
+
+    Raises:
+        feast.errors.FeatureServiceNotFoundException: when no such service was applied.
+    """
+    asked = {each.name for each in store.get_feature_service(service).feature_view_projections}
+    views = [view for view in store.list_feature_views() if view.name in asked]
+    views.sort(key=lambda view: str(view.name))
+    return tuple(dict.fromkeys(key for view in views for key in view.join_keys))
+
+
 def write_description(store: FeatureStore) -> None:
     """Write the services' description beside the online store: what readers read instead of the registry.
 
@@ -109,8 +124,11 @@ def _definitions() -> dict[tuple[str, str], Any]:
         *VIEWS,
         services.derived,
         *services.SERVICES,
+        *ENTITIES_BESIDE,
+        *VIEWS_BESIDE,
+        *SERVICES_BESIDE,
     ]
-    sources = [view.batch_source for view in VIEWS]
+    sources = [view.batch_source for view in (*VIEWS, *VIEWS_BESIDE)]
     return {_key(each): each for each in [*sources, *objects]}
 
 

@@ -92,12 +92,21 @@ def _reference(settings: Settings) -> int:
     return 0
 
 
+def _schemas(settings: Settings) -> int:
+    from ml_assets.schemas import write_schemas
+
+    for path in write_schemas():
+        print(path.relative_to(PROJECT))
+    return 0
+
+
 COMMANDS = {
     "demo": ("raw events to a running model server, with a summary", _demo),
     "demo-loop": ("a shop's whole life in minutes: drift, retraining, release, rollback", _demo_loop),
     "ui": ("Dagster's webserver and daemon", _ui),
     "mlflow-ui": ("MLflow's pages", _mlflow_ui),
     "env": ('print the environment for other tools: eval "$(python -m ml_assets env)"', _env),
+    "schemas": ("write the JSON schemas of the YAML files, for editors", _schemas),
     "stop": ("stop every model server under this home", _stop),
     "reference": ("make docs/reference/ from the code it describes", _reference),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -56,6 +57,25 @@ def as_of(settings: Settings, patience_seconds: float = 120.0) -> datetime:
         raise WarehouseError(f"{settings.warehouse} holds no day of events: run the job `ingest` first")
     newest = found[0]
     return datetime(newest.year, newest.month, newest.day) + timedelta(days=1)
+
+
+def newest_stamp(settings: Settings, tables: Sequence[str]) -> datetime:
+    """The newest `event_timestamp` of feature tables: up to then all their rows are there.
+
+    Raises:
+        WarehouseError: when the warehouse cannot be read, or a table is not there or empty.
+    """
+    with connect(settings) as connection:
+        there = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+        missing = [table for table in tables if table not in there]
+        if missing:
+            raise WarehouseError(f"{settings.warehouse} has no table {', '.join(missing)}: ingest its source first")
+        found = [connection.execute(f"select max(event_timestamp) from {table}").fetchone() for table in tables]
+    stamps = [row[0] for row in found if row and row[0] is not None]
+    if not stamps:
+        raise WarehouseError(f"{', '.join(tables)}: no rows; ingest some days of their source first")
+    newest: datetime = max(stamps)
+    return newest
 
 
 def some_customers(settings: Settings, count: int) -> list[str]:

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from feature_repo.declared import file_of
 from ml_assets.files import publish_folder, write_text_atomically
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.registry.pointer import sha256_folder
@@ -59,7 +60,7 @@ class BentoRef:
 
 
 def build_bento(
-    spec: ModelSpec, version_folder: Path, settings: Settings, *, index_folder: Path, as_of: datetime
+    spec: ModelSpec, version_folder: Path, settings: Settings, *, index_folder: Path | None, as_of: datetime
 ) -> BentoRef:
     """Build the service of a model into `settings.bentoml_home`, or return it when it was built before.
 
@@ -67,7 +68,7 @@ def build_bento(
         spec: the model; its `serving` part and its feature service are built in.
         version_folder: the model version to build in as the fallback.
         settings: where BentoML's store is.
-        index_folder: the retrieval index to build in beside it.
+        index_folder: the retrieval index to build in beside it, of a ranking.
         as_of: what counts as now for the fallback.
 
     Raises:
@@ -78,6 +79,9 @@ def build_bento(
     sources = sorted(source_files(ENTRY, STREAM, BUNDLER))
     served = ServiceConfig(
         model_name=spec.name,
+        task=spec.task.value,
+        keys=() if spec.ranks else file_of(spec.feature_service).keys(spec.feature_service),
+        request=spec.request,
         feature_service=spec.feature_service,
         route=spec.serving.route,
         k=spec.serving.k,
@@ -92,7 +96,7 @@ def build_bento(
     baked = BakedVersion(
         model_version=version.version,
         model_sha256=version.sha256,
-        index_sha256=sha256_folder(index_folder),
+        index_sha256=sha256_folder(index_folder) if index_folder else None,
         as_of=as_of,
     )
     config = served.model_copy(update={"code": code, "baked": baked})
@@ -152,13 +156,14 @@ def _digest(texts: list[str], files: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _stage(context: Path, sources: list[Path], config: ServiceConfig, version: Path, index: Path) -> None:
+def _stage(context: Path, sources: list[Path], config: ServiceConfig, version: Path, index: Path | None) -> None:
     for path in sources:
         target = context / path.relative_to(PROJECT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     shutil.copytree(version, context / "baked" / "version")
-    shutil.copytree(index, context / "baked" / "index")
+    if index:
+        shutil.copytree(index, context / "baked" / "index")
     (context / "baked" / CONFIG).write_text(config.model_dump_json(indent=2))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -25,7 +26,7 @@ class BakedVersion(BaseModel):
 
     model_version: str
     model_sha256: str
-    index_sha256: str
+    index_sha256: str | None = None
     as_of: datetime
 
 
@@ -35,6 +36,9 @@ class ServiceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str = "none"
+    task: Literal["ranking", "binary", "regression"] = "ranking"
+    keys: tuple[str, ...] = Field(default=(), description="of an event: join keys a request names")
+    request: tuple[str, ...] = Field(default=(), description="of an event: numbers a request names")
     feature_service: str = "none"
     route: str = Field(default="/recommend", pattern=r"^/[a-z0-9_/-]+$")
     k: int = 10
@@ -72,7 +76,7 @@ class ServiceConfig(BaseModel):
             model_version=self.baked.model_version,
             model_path=BAKED / "version",
             model_sha256=self.baked.model_sha256,
-            index_path=BAKED / "index",
+            index_path=BAKED / "index" if self.baked.index_sha256 else None,
             index_sha256=self.baked.index_sha256,
             online_store=settings.online_store,
             as_of=self.baked.as_of,

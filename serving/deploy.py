@@ -21,7 +21,7 @@ from ml_assets.registry.pointer import (
 from ml_assets.registry.versions import load_version
 from ml_assets.retrieval.index import RetrievalIndex
 from ml_assets.settings import Settings
-from serving import fallback
+from serving import fallback, prior
 from serving.build import BentoRef
 from serving.process import start, wait_ready
 
@@ -36,9 +36,9 @@ class Deployed:
 
 
 def deploy(
-    settings: Settings, spec: ModelSpec, bento: BentoRef, *, version: Path, index: Path, as_of: datetime
+    settings: Settings, spec: ModelSpec, bento: BentoRef, *, version: Path, index: Path | None, as_of: datetime
 ) -> Deployed:
-    """Serve a version with an index as of a time; a running server takes it up without dropping a request.
+    """Serve a version, a ranking with an index, as of a time; a running server takes it up without dropping a request.
 
     Deploying what is deployed already changes nothing, except that a server that ended is started again.
 
@@ -65,7 +65,7 @@ def deploy(
     return _serve(settings, bento, current, moved=False)
 
 
-def refresh(settings: Settings, spec: ModelSpec, bento: BentoRef, *, index: Path, as_of: datetime) -> Deployed:
+def refresh(settings: Settings, spec: ModelSpec, bento: BentoRef, *, index: Path | None, as_of: datetime) -> Deployed:
     """Serve the version that serves from a newer index and online store; a release goes on beside it.
 
     Raises:
@@ -74,8 +74,8 @@ def refresh(settings: Settings, spec: ModelSpec, bento: BentoRef, *, index: Path
     """
     path = pointer_path(settings, spec.name)
     data = {
-        "index_path": index.resolve(),
-        "index_sha256": sha256_folder(index),
+        "index_path": index.resolve() if index else None,
+        "index_sha256": sha256_folder(index) if index else None,
         "online_store": settings.online_store,
         "as_of": as_of,
     }
@@ -96,10 +96,13 @@ def _same(current: Pointer, wanted: Pointer) -> bool:
 
 
 def _serve(settings: Settings, bento: BentoRef, pointer: Pointer, moved: bool = True) -> Deployed:
-    """Keep what is popular, for when no model can answer, and wait until a server serves what the pointer names."""
+    """Keep what answers when no model can, and wait until a server serves what the pointer names."""
     popular = fallback.popular_path(settings, bento.model_name)
     if moved or not popular.exists():
-        fallback.save(fallback.from_index(RetrievalIndex.load(pointer.index_path)), popular)
+        if pointer.index_path:
+            fallback.save(fallback.from_index(RetrievalIndex.load(pointer.index_path)), popular)
+        else:
+            prior.save(prior.Prior(load_version(pointer.model_path).metrics[prior.PRIOR]), popular)
     handle = start(settings, bento)
     wait_ready(handle.url, pointer.model_version, deployed_at=pointer.deployed_at)
     return Deployed(handle.url, pointer.model_version, handle.started)

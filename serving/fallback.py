@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ml_assets.files import write_text_atomically
 from ml_assets.retrieval.index import RetrievalIndex
 from ml_assets.settings import Settings
-from serving.scorer import Answer
+from serving.schemas import RecommendRequest
+from serving.scorer import CANDIDATES, Answer
 
 SOURCE = "popular"
 LIMIT = 1000
@@ -54,6 +55,32 @@ class Popular:
             unknown_products=[],
             degraded=[],
         )
+
+
+def answer(popular: Popular, index: RetrievalIndex | None, request: RecommendRequest, k: int) -> Answer:
+    """What is popular, of the request's candidates when it names any; the index says who and what is known."""
+    known = index.product_positions if index else set(popular.products)
+    named = dict.fromkeys([event.product for event in request.session] + list(request.candidates or ()))
+    if request.candidates is not None:
+        popular = _among(popular, [product for product in request.candidates if product in known])
+    made = popular.answer(k)
+    return replace(
+        made,
+        customer_known=index is not None and request.customer in index.customer_positions,
+        unknown_products=[product for product in named if product not in known],
+        degraded=[] if made.products else [CANDIDATES],
+    )
+
+
+def _among(popular: Popular, wanted: Sequence[str]) -> Popular:
+    """The products wanted, by popularity; those nobody wanted lately come last, as they were named."""
+    at = {product: position for position, product in enumerate(popular.products)}
+    best = sorted(dict.fromkeys(wanted), key=lambda product: at.get(product, len(at)))
+    return Popular(
+        products=tuple(best),
+        categories=tuple(popular.categories[at[product]] if product in at else "" for product in best),
+        scores=tuple(popular.scores[at[product]] if product in at else 0.0 for product in best),
+    )
 
 
 def from_index(index: RetrievalIndex, limit: int = LIMIT) -> Popular:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from feature_repo.description import OnlineStoreError
 from feature_repo.reader import open_reader
-from feature_repo.vectors import FeatureReader
+from feature_repo.vectors import FeatureReader, Keys
 from serving.breaker import Breaker, State
 
 logger = logging.getLogger("serving.features")
@@ -35,6 +35,9 @@ class Reader(Protocol):
 
     def read(self, customer_id: str, product_ids: Sequence[str], category_ids: Sequence[str], now: float) -> Values:
         """Features [n, F], NaN where missing."""
+
+    def read_keys(self, keys: Mapping[str, Keys], now: float) -> Values:
+        """Features [n, F] of rows given by their join keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class GuardedReader:
         self._opened: _Opened | None = None
 
     def read(self, customer_id: str, product_ids: Sequence[str], category_ids: Sequence[str], now: float) -> Values:
+        """Features [n, F] of one customer and many products, see `read_keys`."""
+        return self._guarded(lambda reader: reader.read(customer_id, product_ids, category_ids, now))
+
+    def read_keys(self, keys: Mapping[str, Keys], now: float) -> Values:
         """Features [n, F] in the order of `feature_names`.
 
         A read that came to its end too late is of use all the same, and counts as a failure.
@@ -74,13 +81,16 @@ class GuardedReader:
         Raises:
             OnlineStoreError: when they cannot be read, or the breaker is open.
         """
+        return self._guarded(lambda reader: reader.read_keys(keys, now))
+
+    def _guarded(self, read: Callable[[FeatureReader], Values]) -> Values:
         breaker = self.store.breaker
         if not breaker.allow():
             raise OnlineStoreError(f"{self.store.address} has kept failing and is left alone for a while")
         began = time.perf_counter()
         try:
             opened = self._open()
-            values = opened.reader.read(customer_id, product_ids, category_ids, now)
+            values = read(opened.reader)
         except Exception as error:  # whatever a store does, the answer can do without
             self.close()
             self._failed(error, time.perf_counter() - began)

@@ -20,10 +20,10 @@ from ml_assets.registry.pointer import Pointer, PointerError, require_pointer
 from ml_assets.registry.release import Release, read_release
 from ml_assets.registry.versions import CorruptedVersionError
 from ml_assets.retrieval.store import IndexFilesError
-from serving import fallback
 from serving.config import ServiceConfig
+from serving.kinds import kind_of
 from serving.loader import LoadedModel, LoadError, last_good, load, load_baked, load_challenger
-from serving.router import POPULAR, Serving
+from serving.router import Serving
 
 logger = logging.getLogger("serving.follower")
 
@@ -88,7 +88,7 @@ class Follower:
     ) -> None:
         self.serving = Serving()
         self.pointer, self.release = Watched(pointer), Watched(release)
-        self._config = config
+        self._config, self._kind = config, kind_of(config)
         self._built_in, self._popular = built_in, popular
         self._poll_seconds = poll_seconds
         self._observe = observe
@@ -138,7 +138,7 @@ class Follower:
                 )
             if current is None or current.baked or pointer != current.pointer:
                 timeout = self._config.feature_timeout_ms
-                serving = _led_by(load(pointer, self._config.feature_service, current, feature_timeout_ms=timeout))
+                serving = self._led_by(load(pointer, self._config.feature_service, current, feature_timeout_ms=timeout))
                 logger.info("serving version %s", pointer.model_version)
         except Exception as error:  # whatever is wrong with a new version, the old one keeps serving
             self.pointer.failed(error)
@@ -165,11 +165,17 @@ class Follower:
     def _attempts(self) -> Iterator[tuple[str, Callable[[], Serving]]]:
         built_in, popular, path = self._built_in, self._popular, self.pointer.path
         service, timeout = self._config.feature_service, self._config.feature_timeout_ms
-        yield "what served before", lambda: _led_by(last_good(path, service, feature_timeout_ms=timeout))
+        yield "what served before", lambda: self._led_by(last_good(path, service, feature_timeout_ms=timeout))
         if built_in:
-            yield "the built-in version", lambda: _led_by(load_baked(built_in, service, feature_timeout_ms=timeout))
+            yield (
+                "the built-in version",
+                lambda: self._led_by(load_baked(built_in, service, feature_timeout_ms=timeout)),
+            )
         if popular:
-            yield "popularity", lambda: Serving(popular=fallback.load(popular))
+            yield self._kind.called, lambda: Serving(popular=self._kind.load(popular))
+
+    def _led_by(self, champion: LoadedModel) -> Serving:
+        return Serving(champion, popular=self._kind.last_resort(champion))
 
     def _with_release(self, serving: Serving, challenger: LoadedModel | None = None) -> Serving:
         """With the release under way, when there is one for this champion; `challenger`: the one loaded so far."""
@@ -223,9 +229,9 @@ class Follower:
             return {"status": "not ready", "reason": self.reason}
         pointer = serving.champion.pointer if serving.champion else None
         return {
-            "status": "ready" if pointer else "popularity only",
+            "status": "ready" if pointer else f"{self._kind.called} only",
             "model_name": self._config.model_name,
-            "model_version": pointer.model_version if pointer else POPULAR,
+            "model_version": pointer.model_version if pointer else self._kind.unmodelled,
             "as_of": pointer.as_of.isoformat() if pointer else None,
             "deployed_at": pointer.deployed_at.isoformat() if pointer else None,
             "built_in": serving.champion is not None and serving.champion.baked,
@@ -233,10 +239,6 @@ class Follower:
             "release": release.model_dump(mode="json", include=SHOWN) if release else None,
             "release_problem": self.release.problem,
         }
-
-
-def _led_by(champion: LoadedModel) -> Serving:
-    return Serving(champion, popular=fallback.from_index(champion.index))
 
 
 def _why_not(release: Release, champion: LoadedModel | None, model: str) -> str | None:

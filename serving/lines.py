@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.router import Answered
+from serving.events import EventRequest
 from serving.schemas import FeedbackRequest, RecommendRequest, Refusal
+from serving.scorer import Answer
+
+if TYPE_CHECKING:
+    from serving.router import Answered
 
 SHORT = 200
 """Characters of an error that are kept."""
@@ -19,7 +23,7 @@ class Asked:
     """A request that is answered: under which id, for how many products, when (UTC)."""
 
     prediction_id: str
-    request: RecommendRequest
+    request: RecommendRequest | EventRequest
     k: int
     at: datetime
 
@@ -27,6 +31,8 @@ class Asked:
 def prediction(asked: Asked, answered: Answered, seconds: float, served_by: str) -> dict[str, Any]:
     """An answer with the features it was made from; those of popularity have none."""
     request, answer, pointer = asked.request, answered.answer, answered.pointer
+    assert isinstance(request, RecommendRequest)  # noqa: S101  # rankings only
+    assert isinstance(answer, Answer)  # noqa: S101  # made of them
     return {
         "kind": "prediction",
         "prediction_id": asked.prediction_id,
@@ -34,7 +40,7 @@ def prediction(asked: Asked, answered: Answered, seconds: float, served_by: str)
         "logged_at": datetime.now(UTC).isoformat(),
         "as_of": pointer.as_of.isoformat() if pointer else None,
         "model_version": answered.model_version,
-        "index": pointer.index_sha256[:12] if pointer else None,
+        "index": pointer.index if pointer else None,
         "arm": answered.arm.value,
         "release_id": answered.release_id,
         "customer": request.customer,

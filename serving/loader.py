@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,9 @@ from ml_assets.registry.release import Release
 from ml_assets.registry.versions import load_version
 from ml_assets.retrieval.index import RetrievalIndex
 from serving.breaker import Breaker
+from serving.events import REQUEST, blank, predict
 from serving.features import GuardedReader, Reader, Store
+from serving.prior import PRIOR
 from serving.schemas import RecommendRequest
 from serving.scorer import FEATURES, score
 
@@ -49,19 +52,37 @@ class Plan:
     reader_from: Positions
     reader_to: Positions
     customer: Positions
+    request: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """All that one answer needs, of one version; never changed after it was made."""
+    """All that one answer needs, of one version; never changed after it was made.
+
+    Of a binary or regression model there is no index; `keys` are what its features are read by, `prior` is the mean
+    label.
+    """
 
     pointer: Pointer
     booster: lightgbm.Booster
     features: tuple[str, ...]
-    index: RetrievalIndex
+    index: RetrievalIndex | None
     reader: Reader
     plan: Plan
+    keys: tuple[str, ...] = ()
+    prior: float = 0.0
     baked: bool = False
+
+    @property
+    def retrieval(self) -> RetrievalIndex:
+        """The index of a ranking.
+
+        Raises:
+            LoadError: when there is none.
+        """
+        if self.index is None:
+            raise LoadError(f"version {self.pointer.model_version} was deployed without a retrieval index")
+        return self.index
 
 
 def load(
@@ -83,7 +104,7 @@ def load(
     """
     verify_pointer(pointer)
     same_index = previous is not None and previous.pointer.index_sha256 == pointer.index_sha256
-    index = previous.index if previous and same_index else RetrievalIndex.load(pointer.index_path)
+    index = previous.index if previous and same_index else _index(pointer)
     store = _store(pointer, feature_service, feature_timeout_ms)
     serving = previous.reader if previous else None
     if isinstance(serving, GuardedReader) and serving.store.address == store.address:
@@ -98,9 +119,8 @@ def load_baked(pointer: Pointer, feature_service: str, *, feature_timeout_ms: fl
         Exception: as `load`, but for the online store.
     """
     store = _store(pointer, feature_service, feature_timeout_ms)
-    needed = [name for name in load_version(pointer.model_path).features if not name.startswith(RETRIEVAL)]
-    index = RetrievalIndex.load(pointer.index_path)
-    return replace(_guarded(pointer, index, store, needed), baked=True)
+    needed = [name for name in load_version(pointer.model_path).features if not name.startswith((RETRIEVAL, REQUEST))]
+    return replace(_guarded(pointer, _index(pointer), store, needed), baked=True)
 
 
 def load_challenger(champion: LoadedModel, release: Release) -> LoadedModel:
@@ -113,7 +133,7 @@ def load_challenger(champion: LoadedModel, release: Release) -> LoadedModel:
     """
     named = release.model_dump(include={"model_version", "model_path", "model_sha256"})
     pointer = champion.pointer.model_copy(update=named)
-    return _assemble(pointer, champion.index, champion.reader, degraded=True)
+    return _assemble(pointer, champion.index, champion.reader, champion.keys, degraded=True)
 
 
 def last_good(
@@ -134,7 +154,7 @@ def last_good(
         BrokenJournalError: when the history was altered.
     """
     problems: list[str] = []
-    tried: set[tuple[str, str, Path | str]] = set()
+    tried: set[tuple[str, str | None, Path | str]] = set()
     for pointer in reversed(_deployed_before(path)):
         served = (pointer.model_sha256, pointer.index_sha256, pointer.online_store)
         if len(tried) == tries:
@@ -161,15 +181,21 @@ def _store(pointer: Pointer, feature_service: str, timeout_ms: float) -> Store:
     return Store(address.resolve() if isinstance(address, Path) else address, feature_service, timeout_ms / 1e3)
 
 
+def _index(pointer: Pointer) -> RetrievalIndex | None:
+    return RetrievalIndex.load(pointer.index_path) if pointer.index_path else None
+
+
 def _guarded(
-    pointer: Pointer, index: RetrievalIndex, store: Store, instead: Sequence[str] | None = None
+    pointer: Pointer, index: RetrievalIndex | None, store: Store, instead: Sequence[str] | None = None
 ) -> LoadedModel:
     """A model that waits long for its probe's features, off the event loop, and from then on the store's time.
 
     With `instead`, it may do without: these are the features when the store cannot be opened.
     """
+    keys: tuple[str, ...] = ()
     try:
-        names = open_reader(store.address, store.service).feature_names
+        opened = open_reader(store.address, store.service)
+        names, keys = opened.feature_names, opened.keys
     except Exception as error:
         if instead is None:
             raise
@@ -177,13 +203,15 @@ def _guarded(
         names = list(instead)
     patient = GuardedReader(replace(store, timeout_seconds=PROBE_SECONDS, breaker=Breaker()), names)
     try:
-        loaded = _assemble(pointer, index, patient, degraded=instead is not None)
+        loaded = _assemble(pointer, index, patient, keys, degraded=instead is not None)
     finally:
         patient.close()
     return replace(loaded, reader=GuardedReader(store, names))
 
 
-def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader, degraded: bool = False) -> LoadedModel:
+def _assemble(
+    pointer: Pointer, index: RetrievalIndex | None, reader: Reader, keys: tuple[str, ...], *, degraded: bool = False
+) -> LoadedModel:
     version = load_version(pointer.model_path)
     if version.version != pointer.model_version:
         raise LoadError(f"{pointer.model_path} holds version {version.version}, not {pointer.model_version}")
@@ -200,7 +228,9 @@ def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader, degraded:
         features=version.features,
         index=index,
         reader=reader,
-        plan=_plan(version.features, index.source_names, reader.feature_names),
+        plan=_plan(version.features, index.source_names if index else (), reader.feature_names),
+        keys=keys,
+        prior=float(version.metrics.get(PRIOR, 0.0)),
     )
     _probe(loaded, degraded)
     return loaded
@@ -209,7 +239,9 @@ def _assemble(pointer: Pointer, index: RetrievalIndex, reader: Reader, degraded:
 def _plan(features: tuple[str, ...], sources: Sequence[str], read: Sequence[str]) -> Plan:
     retrieval = {f"{RETRIEVAL}{source}": position for position, source in enumerate(sources)}
     reader = {name: position for position, name in enumerate(read)}
-    missing = [name for name in features if name not in retrieval and name not in reader]
+    asked = tuple((name.removeprefix(REQUEST), to) for to, name in enumerate(features) if name.startswith(REQUEST))
+    there = {*retrieval, *reader, *(f"{REQUEST}{name}" for name, _ in asked)}
+    missing = [name for name in features if name not in there]
     if missing:
         raise LoadError(f"nothing provides the model's features {', '.join(missing[:5])} ({len(missing)} in all)")
 
@@ -221,7 +253,7 @@ def _plan(features: tuple[str, ...], sources: Sequence[str], read: Sequence[str]
     retrieval_from, retrieval_to = positions(retrieval)
     reader_from, reader_to = positions(reader)
     customer = np.array([at for name, at in reader.items() if name.startswith(CUSTOMER)], dtype=np.intp)
-    return Plan(retrieval_from, retrieval_to, reader_from, reader_to, customer)
+    return Plan(retrieval_from, retrieval_to, reader_from, reader_to, customer, asked)
 
 
 def _probe(loaded: LoadedModel, degraded: bool) -> None:
@@ -229,9 +261,14 @@ def _probe(loaded: LoadedModel, degraded: bool) -> None:
 
     `degraded`: whether it may be without features.
     """
-    customer = next(iter(loaded.index.customers), "nobody")
-    answer = score(loaded, RecommendRequest(customer=customer), k=1)
-    if FEATURES in answer.degraded and not degraded:
+    if loaded.index is None:
+        predicted = predict(loaded, blank(loaded.keys, tuple(name for name, _ in loaded.plan.request)))
+        lacking, finite = predicted.degraded, math.isfinite(predicted.value)
+    else:
+        customer = next(iter(loaded.index.customers), "nobody")
+        answer = score(loaded, RecommendRequest(customer=customer), k=1)
+        lacking, finite = answer.degraded, bool(np.isfinite(answer.scores).all())
+    if FEATURES in lacking and not degraded:
         raise LoadError(f"the online store {loaded.pointer.online_store} cannot be read")
-    if not np.isfinite(answer.scores).all():
+    if not finite:
         raise LoadError(f"version {loaded.pointer.model_version} gives scores that are no numbers")

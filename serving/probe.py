@@ -67,6 +67,46 @@ def probe(url: str, route: str, version: str, customers: Sequence[str], *, k: in
     return Probe(len(took), tuple(failures), float(p50), float(p95), float(p99), example)
 
 
+def probe_events(url: str, route: str, version: str, asked: Sequence[dict[str, Any]], *, says: str) -> Probe:
+    """Ask for the prediction of each event, and of one of which nothing is known, and check what comes back.
+
+    Args:
+        url: address of the server.
+        route: path of the endpoint.
+        version: the model version that must answer.
+        asked: requests; at least one.
+        says: `probability` or `value`.
+    """
+    failures: list[str] = []
+    took: list[float] = []
+    example: dict[str, Any] = {}
+    with httpx.Client(base_url=url, timeout=10, trust_env=False) as client:
+        for body in [*asked, dict.fromkeys(asked[0])]:
+            began = time.perf_counter()
+            response = client.post(route, json=body)
+            took.append((time.perf_counter() - began) * 1000)
+            wrong = _wrong_prediction(response, version, says)
+            if wrong:
+                failures.append(f"{body}: {wrong}")
+            example = example or (response.json() if not wrong else {})
+    p50, p95, p99 = np.percentile(took, [50, 95, 99])
+    return Probe(len(took), tuple(failures), float(p50), float(p95), float(p99), example)
+
+
+def _wrong_prediction(response: httpx.Response, version: str, says: str) -> str | None:
+    """What is wrong with a prediction, or None."""
+    if response.status_code != 200:
+        return f"status {response.status_code}: {response.text[:200]}"
+    said = response.json()
+    if said["model_version"] != version:
+        return f"answered by version {said['model_version']} instead of {version}"
+    if said["degraded"]:
+        return f"degraded: {', '.join(said['degraded'])}"
+    if says == "probability" and not 0 <= said[says] <= 1:
+        return f"{says} is {said[says]}"
+    return None
+
+
 def _wrong(response: httpx.Response, customer: str, version: str, k: int) -> str | None:
     """What is wrong with an answer, or None."""
     if response.status_code != 200:

@@ -1,4 +1,4 @@
-"""A request for recommendations, over HTTP or from a topic: read, routed, answered, counted; over HTTP also logged.
+"""A request to a model, over HTTP or from a topic: read, routed, answered, counted; over HTTP also logged.
 
 Scoring runs on the event loop itself: an answer takes a few milliseconds of one core, which a thread would
 only make slower.
@@ -18,11 +18,12 @@ from typing import Any
 from serving import lines
 from serving.config import ServiceConfig
 from serving.follower import Follower
+from serving.kinds import kind_of
 from serving.lines import Asked
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
 from serving.router import Answered, Router
-from serving.schemas import Refusal, Reply, parse_request
+from serving.schemas import Refusal, Reply
 from serving.shadow import Shadow
 
 logger = logging.getLogger("serving.recommend")
@@ -37,7 +38,7 @@ class Made:
 
 
 class Recommend:
-    """Answers requests for recommendations with what the follower serves at that moment."""
+    """Answers requests with what the follower serves at that moment."""
 
     def __init__(
         self,
@@ -51,12 +52,12 @@ class Recommend:
         served_by: str,
         replay: bool,
     ) -> None:
-        self._config, self._follower, self._router = config, follower, router
+        self._kind, self._follower, self._router = kind_of(config), follower, router
         self._log, self._shadow, self._metrics = log, shadow, metrics
         self._served_by, self._replay = served_by, replay
 
     def handle(self, body: bytes) -> Reply:
-        """The ranked answer to a request that was posted, logged.
+        """The answer to a request that was posted, logged.
 
         Raises:
             Refusal: 4xx naming the fields that are wrong.
@@ -84,8 +85,8 @@ class Recommend:
             Refusal: 4xx naming the fields that are wrong.
         """
         began = time.perf_counter()
-        request = parse_request(body, self._config.max_k, replay=self._replay)
-        asked = Asked(prediction_id, request, request.k or self._config.k, request.time or at or datetime.now(UTC))
+        request, k = self._kind.parse(body, replay=self._replay)
+        asked = Asked(prediction_id, request, k, request.time or at or datetime.now(UTC))
         # read once: the answer is of one version whatever happens meanwhile
         serving = self._follower.serving
         try:
@@ -98,8 +99,8 @@ class Recommend:
             return self.refused(wrong, began, asked.at)
         seconds = time.perf_counter() - began
         self._metrics.answered(answered, seconds)
-        line = lines.prediction(asked, answered, seconds, self._served_by)
-        return Made(Reply(200, _body(asked, answered), self._afterwards(asked, answered)), line)
+        line = self._kind.line(asked, answered, seconds, self._served_by)
+        return Made(Reply(200, self._kind.body(asked, answered), self._afterwards(asked, answered)), line)
 
     def refused(self, refusal: Refusal, began: float, at: datetime | None = None) -> Made:
         """Count a refusal of a request that came in at `began` (`time.perf_counter`), asked at `at`; None: now."""
@@ -110,18 +111,3 @@ class Recommend:
         if answered.shadow is None:
             return None
         return partial(self._shadow.put, asked, answered.shadow, answered.release_id)
-
-
-def _body(asked: Asked, answered: Answered) -> dict[str, Any]:
-    answer = answered.answer
-    return {
-        "prediction_id": asked.prediction_id,
-        "model_version": answered.model_version,
-        "arm": answered.arm.value,
-        "customer": asked.request.customer,
-        "customer_known": answer.customer_known,
-        "products": answer.products,
-        "scores": answer.scores,
-        "unknown_products": answer.unknown_products,
-        "degraded": answer.degraded,
-    }

@@ -26,11 +26,12 @@ class RolledOut:
 
 
 def roll_out(
-    settings: Settings, spec: ModelSpec, bento: BentoRef, *, version: Path, index: Path, as_of: datetime
+    settings: Settings, spec: ModelSpec, bento: BentoRef, *, version: Path, index: Path | None, as_of: datetime
 ) -> RolledOut:
     """Bring the server up to date: newest index for whatever serves, and a release for a champion that does not yet.
 
-    A champion that was rolled back before is not released again.
+    A champion that was rolled back before is not released again. A binary or regression model has no clicks to judge a
+    canary by: a new champion serves everybody at once.
 
     Raises:
         CorruptedVersionError, PointerError: when the version or the index is not what was published.
@@ -38,7 +39,7 @@ def roll_out(
     """
     champion = load_version(version).version
     serving = read_pointer(pointer_path(settings, spec.name))
-    if serving is None or serving.model_version == champion or not spec.release.enabled:
+    if serving is None or serving.model_version == champion or not (spec.release.enabled and spec.ranks):
         deployed = deploy(settings, spec, bento, version=version, index=index, as_of=as_of)
         return RolledOut(deployed.url, deployed.version, "serves everybody", deployed.restarted)
     deployed = refresh(settings, spec, bento, index=index, as_of=as_of)

@@ -1,4 +1,4 @@
-"""Who answers a request: the champion, the challenger of a release, or popularity.
+"""Who answers a request: the champion, the challenger of a release, or what needs no model (popularity, the prior).
 
 All that could answer is one immutable snapshot, read once per request: whatever is swapped meanwhile, an answer
 is of one version and its arm says which. Customers stay in their arm: it depends on who asks, never on chance.
@@ -7,18 +7,15 @@ is of one version and its arm says which. Customers stay in their arm: it depend
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from ml_assets.registry.pointer import Pointer
 from ml_assets.registry.release import Arm, Release, Stage, bucket
 from serving.config import ServiceConfig
-from serving.fallback import Popular
+from serving.kinds import LastResort, Made, Request, kind_of
 from serving.loader import LoadedModel
-from serving.schemas import RecommendRequest, Refusal
-from serving.scorer import CANDIDATES, Answer, score
+from serving.schemas import Refusal
 
 logger = logging.getLogger("serving.router")
 
@@ -27,7 +24,7 @@ POPULAR = "popular"
 CHALLENGER = "challenger"
 """Degraded: the challenger was to answer and could not, the champion did."""
 MODEL = "model"
-"""Degraded: no model could answer, popularity did."""
+"""Degraded: no model could answer, popularity or the prior did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class Serving:
     """
 
     champion: LoadedModel | None = None
-    popular: Popular | None = None
+    popular: LastResort | None = None
     release: Release | None = None
     challenger: LoadedModel | None = None
 
@@ -54,19 +51,21 @@ class Answered:
         pointer: index, online store and "now" it was made from; None without any.
         release_id: the release under way.
         shadow: the challenger that is to score the same request unseen.
+        unmodelled: what it names as its version when no model made it.
     """
 
     arm: Arm
-    answer: Answer
+    answer: Made
     loaded: LoadedModel | None
     pointer: Pointer | None
     release_id: str | None = None
     shadow: LoadedModel | None = None
+    unmodelled: str = POPULAR
 
     @property
     def model_version(self) -> str:
-        """The version that made it, or `POPULAR`."""
-        return self.loaded.pointer.model_version if self.loaded else POPULAR
+        """The version that made it; of an answer that no model made, what it is."""
+        return self.loaded.pointer.model_version if self.loaded else self.unmodelled
 
     @property
     def features(self) -> tuple[str, ...] | None:
@@ -90,14 +89,14 @@ class Router:
         under_way: Callable[[], bool],
         failed: Callable[[str], None] = lambda version: None,
     ) -> None:
-        self._config = config
+        self._config, self._kind = config, kind_of(config)
         self._under_way = under_way
         self._failed = failed
         self._salt = f"{config.model_name}:holdback"
         self._told: set[tuple[str, str]] = set()
 
-    def answer(self, serving: Serving, request: RecommendRequest, k: int, seed: int) -> Answered:
-        """Answer by the arm the customer is in, else by the champion, else by popularity.
+    def answer(self, serving: Serving, request: Request, k: int, seed: int) -> Answered:
+        """Answer by the arm the customer is in, else by the champion, else without a model.
 
         Args:
             serving: all that can answer.
@@ -110,7 +109,7 @@ class Router:
         """
         release = serving.release if serving.release and self._under_way() else None
         arm = self._arm(release, request.customer)
-        made = self._popular(serving, request, k, arm) if arm is Arm.HOLDBACK else None
+        made = self._modelless(serving, request, k, arm) if arm is Arm.HOLDBACK else None
         degraded = []
         if made is None and arm is Arm.CANARY:
             made = self._scored(serving.challenger, request, k, arm, seed)
@@ -118,7 +117,7 @@ class Router:
                 degraded = [CHALLENGER]
                 self._failed(release.model_version if release else "")
         made = made or self._scored(serving.champion, request, k, Arm.CHAMPION, seed, degraded=degraded)
-        made = made or self._popular(serving, request, k, Arm.FALLBACK, [*degraded, MODEL])
+        made = made or self._modelless(serving, request, k, Arm.FALLBACK, [*degraded, MODEL])
         if made is None:
             raise Refusal(503, "no model to serve")
         if release is None:
@@ -136,7 +135,7 @@ class Router:
     def _scored(
         self,
         loaded: LoadedModel | None,
-        request: RecommendRequest,
+        request: Request,
         k: int,
         arm: Arm,
         seed: int,
@@ -146,9 +145,8 @@ class Router:
         """A model's answer; None when there is no model, or it fails."""
         if loaded is None:
             return None
-        explore = self._config.exploration
         try:
-            answer = score(loaded, request, k, explore=explore, rng=np.random.default_rng(seed) if explore else None)
+            answer = self._kind.answer(loaded, request, k, seed)
         except Exception as error:  # whatever it is, somebody else can answer
             fault = (loaded.pointer.model_version, type(error).__name__)
             if fault not in self._told:  # once: it may be every request
@@ -159,38 +157,18 @@ class Router:
             answer = replace(answer, degraded=[*answer.degraded, *degraded])
         return Answered(arm, answer, loaded, loaded.pointer)
 
-    def _popular(
+    def _modelless(
         self,
         serving: Serving,
-        request: RecommendRequest,
+        request: Request,
         k: int,
         arm: Arm,
         degraded: list[str] | None = None,
     ) -> Answered | None:
-        """What is popular, of the request's candidates when it names any; None when nobody knows."""
-        popular, champion = serving.popular, serving.champion
-        if popular is None:
+        """The answer that takes no model (what is popular, the prior); None when nobody knows it."""
+        if serving.popular is None:
             return None
-        known = champion.index.product_positions if champion else set(popular.products)
-        named = dict.fromkeys([event.product for event in request.session] + list(request.candidates or ()))
-        if request.candidates is not None:
-            popular = _among(popular, [product for product in request.candidates if product in known])
-        answer = popular.answer(k)
-        answer = replace(
-            answer,
-            customer_known=champion is not None and request.customer in champion.index.customer_positions,
-            unknown_products=[product for product in named if product not in known],
-            degraded=[*(degraded or ()), *([] if answer.products else [CANDIDATES])],
-        )
-        return Answered(arm, answer, None, champion.pointer if champion else None)
-
-
-def _among(popular: Popular, wanted: Sequence[str]) -> Popular:
-    """The products wanted, by popularity; those nobody wanted lately come last, as they were named."""
-    at = {product: position for position, product in enumerate(popular.products)}
-    best = sorted(dict.fromkeys(wanted), key=lambda product: at.get(product, len(at)))
-    return Popular(
-        products=tuple(best),
-        categories=tuple(popular.categories[at[product]] if product in at else "" for product in best),
-        scores=tuple(popular.scores[at[product]] if product in at else 0.0 for product in best),
-    )
+        champion = serving.champion
+        answer = self._kind.without(serving.popular, champion, request, k)
+        answer = replace(answer, degraded=[*(degraded or ()), *answer.degraded])
+        return Answered(arm, answer, None, champion.pointer if champion else None, unmodelled=self._kind.unmodelled)

@@ -134,6 +134,15 @@ def parse_request(body: bytes, max_k: int, *, replay: bool = False) -> Recommend
     return _parse(RecommendRequest, body, {"max_k": max_k, "replay": replay})
 
 
+def parse_body(model: type[Body], body: bytes, *, replay: bool = False) -> Body:
+    """Read and check a body of any model; `replay` says whether it may carry a time.
+
+    Raises:
+        Refusal: as `parse_request`.
+    """
+    return _parse(model, body, {"replay": replay})
+
+
 def parse_feedback(body: bytes, *, replay: bool = False) -> FeedbackRequest:
     """Read and check what customers did; `replay` says whether events may carry a time.
 

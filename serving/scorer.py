@@ -66,7 +66,7 @@ def score(
     ranked from the session and from what is popular. An unreadable online store degrades the answer instead
     of failing it.
     """
-    index = loaded.index
+    index = loaded.retrieval
     session = [SessionEvent(event.product, event.event_type) for event in request.session]
     pool = index.for_request(request.customer, session, products=request.candidates)
     degraded = [] if len(pool.product) else [CANDIDATES]
@@ -94,7 +94,7 @@ def _matrix(loaded: LoadedModel, customer: str, pool: Candidates, degraded: list
     matrix = np.full((len(pool.product), len(loaded.features)), np.nan, dtype=np.float32)
     if len(matrix) == 0:
         return matrix, False
-    plan, index = loaded.plan, loaded.index
+    plan, index = loaded.plan, loaded.retrieval
     matrix[:, plan.retrieval_to] = pool.scores[:, plan.retrieval_from]
     positions = pool.product.tolist()
     products = [index.products[position] for position in positions]

@@ -17,6 +17,7 @@ from serving import lines
 from serving.lines import Asked
 from serving.loader import LoadedModel
 from serving.router import Answered
+from serving.schemas import RecommendRequest
 from serving.scorer import score
 
 logger = logging.getLogger("serving.shadow")
@@ -87,6 +88,7 @@ class Shadow:
     def _score(self, asked: Asked, challenger: LoadedModel, release_id: str | None) -> None:
         pointer = challenger.pointer
         began = time.perf_counter()
+        assert isinstance(asked.request, RecommendRequest)  # noqa: S101  # only rankings have challengers
         try:
             answer = score(challenger, asked.request, asked.k, explore=0.0, rng=self._rng)
         except Exception:  # nobody waits for it, but it must not come to serve

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
 from ml_assets.settings import Settings, load_settings
 
 PRELOADED = ("duckdb", "pyarrow.parquet", "feast", "lightgbm", "mlflow", "optuna", "matplotlib.pyplot", "scipy.sparse")
@@ -48,7 +48,7 @@ def main() -> int:
     began = time.monotonic()
     settings = load_settings()
     settings.export()
-    source, (spec,) = load_source(settings.shop_file), model_specs()
+    source, (spec,) = load_source(settings.shop_file), model_specs(SHOP)
     sql = json.loads(Path(sys.argv[1]).read_text())
     task = Task(settings, source, spec, source.calendar.start, date.fromisoformat(sys.argv[2]), sql)
     for module in PRELOADED:

@@ -22,7 +22,7 @@ from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings
 from benchmarks.speed.result import Result
 from ml_assets.files import replace_file
-from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
 from ml_assets.learning.split import Part
 from ml_assets.learning.training_set import ROWS as ROWS_FILE
 from ml_assets.registry.versions import list_versions, load_version
@@ -37,7 +37,7 @@ CHUNK = 2_000
 
 def measure(quick: bool, work: Path) -> Iterator[Result]:
     """Scoring; in full at two sizes, and a whole day."""
-    settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs()
+    settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs(SHOP)
     version = list_versions(settings, spec.name)[0]
     for rows in ROWS[quick]:
         yield _scoring(spec, settings, version, _frame(spec, settings, version, rows, work / "batch"), quick=quick)
@@ -126,7 +126,7 @@ def predict_day(home: str, shop: str, version: str, day: str) -> dict[str, Any]:
     from ml_assets.learning import batch
 
     load_version(Path(version)).booster()
-    settings, (spec,) = Settings(home=Path(home), shop=shop), model_specs()
+    settings, (spec,) = Settings(home=Path(home), shop=shop), model_specs(SHOP)
     began = time.perf_counter()
     written = batch.predict_day(spec, settings, open_store(settings), Path(version), date.fromisoformat(day))
     return {"seconds": time.perf_counter() - began, "customers": written.customers, "path": str(written.path)}

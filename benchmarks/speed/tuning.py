@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings
 from benchmarks.speed.result import Result
-from ml_assets.learning.spec import ModelSpec, TuningSpec, model_specs
+from ml_assets.learning.spec import SHOP, ModelSpec, TuningSpec, model_specs
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.settings import Settings
 
@@ -53,7 +53,7 @@ class _Race:
 
 def measure(quick: bool, work: Path) -> Iterator[Result]:
     """One race per seed."""
-    settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs()
+    settings, (spec,) = demo_settings(work, SMALL if quick else FULL), model_specs(SHOP)
     dataset = DatasetRef(next((settings.model_home(spec.name) / "training_sets").iterdir()))
     if quick:
         spec = spec.model_copy(update={"tuning": spec.tuning.model_copy(update=QUICK)})

@@ -1,4 +1,4 @@
-"""The calendar every partition of a shop shares: its days, and their hours."""
+"""The calendar that the partitions of a source share: its days; and the hours of the shop's service."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ def shop_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Daily partitions from the shop's first day to its last one (or to yesterday, when it is still trading)."""
     start, end = _calendar(settings)
     return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=None if end is None else end.isoformat())
+
+
+def source_days(settings: Settings, source: str) -> dg.DailyPartitionsDefinition:
+    """Daily partitions of a source's calendar; `shop` is the shop's."""
+    from ml_assets.ingestion.beside import SHOP, source_of
+
+    if source == SHOP:
+        return shop_days(settings)
+    calendar = source_of(source, settings).calendar
+    end = None if calendar.end is None else (calendar.end + timedelta(days=1)).isoformat()
+    return dg.DailyPartitionsDefinition(start_date=calendar.start.isoformat(), end_date=end)
 
 
 def shop_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:

@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.components.days import shop_days
-from ml_assets.ingestion.spec import SourceSpec, TableSpec, load_source
+from ml_assets.components.days import source_days
+from ml_assets.ingestion.beside import SHOP, source_of, sources_beside
+from ml_assets.ingestion.spec import SourceSpec, TableSpec
 from ml_assets.settings import load_settings
 
 LANDING = "landing"
@@ -16,9 +17,10 @@ LANDS = {"ml_assets/lands": "true"}
 
 
 class EventSource(dg.Component, dg.Model, dg.Resolvable):
-    """The raw tables of the shop named by `ML_ASSETS_SHOP`: one daily-partitioned asset and its quarantine each.
+    """The raw tables of one source: a daily-partitioned asset and its quarantine each.
 
-    The tables, their addresses and their contract are in `shops/<name>.yaml`. A table with a `source:` also gets the
+    The source is the shop named by `ML_ASSETS_SHOP`, or one of `sources/`. The tables, their addresses and their
+    contract are in `shops/<name>.yaml` or `sources/<name>.yaml`. A table with a `source:` also gets the
     asset that lands what the source has; a shop with a `simulation:` section the one that plays the outside world
     and drops the files.
     """
@@ -29,10 +31,12 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
     """Column of the lineage graph."""
     owner: str = "team:data"
     """Whom to ask."""
+    source: str = SHOP
+    """`shop`, or the name of a file of `sources/`."""
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """One asset, one quarantine and two checks per table of the shop."""
-        source = load_source(load_settings().shop_file)
+        """One asset, one quarantine and three checks per table of the source."""
+        source = source_of(self.source, load_settings())
         built: list[Any] = [] if source.simulation is None else [self._landing(source)]
         checks: list[dg.AssetChecksDefinition] = []
         for table in source.tables.values():
@@ -42,13 +46,16 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             checks.extend([*self._checks(table), self._usual(source, table)])
         return dg.Definitions(assets=built, asset_checks=checks)
 
+    def _days(self) -> dg.DailyPartitionsDefinition:
+        return source_days(load_settings(), self.source)
+
     def _key(self, name: str) -> dg.AssetKey:
         return dg.AssetKey([self.prefix, name])
 
     def _landing(self, source: SourceSpec) -> dg.AssetsDefinition:
         @dg.asset(
             key=self._key(LANDING), group_name=self.group, owners=[self.owner], kinds={"parquet"},
-            partitions_def=shop_days(load_settings()), backfill_policy=dg.BackfillPolicy.single_run(),
+            partitions_def=self._days(), backfill_policy=dg.BackfillPolicy.single_run(),
         )  # fmt: skip
         def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             """The simulated outside world: what the shop's systems export at the end of each day."""
@@ -110,7 +117,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         )  # fmt: skip
 
         @dg.multi_asset(
-            name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=shop_days(load_settings()),
+            name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=self._days(),
             backfill_policy=dg.BackfillPolicy.single_run(), pool=f"lake_{table.name}",
         )  # fmt: skip
         def ingested(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
@@ -137,7 +144,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         return ingested
 
     def _checks(self, table: TableSpec) -> list[dg.AssetChecksDefinition]:
-        shared: dict[str, Any] = {"asset": self._key(table.name), "partitions_def": shop_days(load_settings())}
+        shared: dict[str, Any] = {"asset": self._key(table.name), "partitions_def": self._days()}
 
         @dg.asset_check(name="quarantine_within_limit", blocking=True, **shared)
         def quarantine_within_limit(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
@@ -169,7 +176,7 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
 
     def _usual(self, source: SourceSpec, table: TableSpec) -> dg.AssetChecksDefinition:
         @dg.asset_check(
-            name="usual_traffic", asset=self._key(table.name), partitions_def=shop_days(load_settings())
+            name="usual_traffic", asset=self._key(table.name), partitions_def=self._days()
         )  # fmt: skip
         def usual_traffic(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
             """The newest day looks like the days before it: volume, mix, empty values. Broken tracking is not drift."""
@@ -179,6 +186,18 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
             return dg.AssetCheckResult(passed=report.ok, description=report.text)
 
         return usual_traffic
+
+
+class EventSources(dg.Component, dg.Model, dg.Resolvable):
+    """Every source beside the shop: a file in `sources/` is enough, and its name is its prefix and its group."""
+
+    owner: str = "team:data"
+    """Whom to ask."""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """What `EventSource` builds, for each of them."""
+        parts = [EventSource(prefix=name, group=name, owner=self.owner, source=name) for name in sources_beside()]
+        return dg.Definitions.merge(*(part.build_defs(context) for part in parts))
 
 
 def days_of(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> tuple[date, date]:

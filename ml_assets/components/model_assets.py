@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from ml_assets.components.label_checks import label_checks
 from ml_assets.components.pictures import picture
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.settings import load_settings
 
+FEATURES = dg.AssetKey(["feast", "definitions"])
 HISTORY = ("int_sessions", "stg_products", "mart_products", "mart_daily_counts")
 """What retrieval reads: every interaction, and which products can be sold."""
 
@@ -50,12 +52,23 @@ def training_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
     return [*_data_assets(spec), _refit(spec), *_fit_assets(spec), *_gate_assets(spec)]
 
 
+def upstream_of(spec: ModelSpec) -> tuple[str, ...]:
+    """The dbt models a training set is made from: the spine, and what candidates or features come from."""
+    from feature_repo.declared import SHOP_SERVICES, file_of
+
+    service = spec.feature_service
+    tables = () if service in SHOP_SERVICES else file_of(service).tables(service)
+    return (spec.spine, *tables, *(HISTORY if spec.ranks else ()))
+
+
 def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    what = "Candidates and features" if spec.ranks else "Labelled events and features"
+
     @model_asset(
-        spec, deps=[spec.spine, *HISTORY, ["feast", "definitions"]], kinds={"duckdb", "feast"}, pool="warehouse"
-    )
+        spec, deps=[*upstream_of(spec), FEATURES], kinds={"duckdb", "feast"}, pool="warehouse",
+        description=f"{what} as of each decision time, with labels, split by one global time cut.",
+    )  # fmt: skip
     def training_set(context: dg.AssetExecutionContext, config: Fresh) -> dg.MaterializeResult[Any]:
-        """Candidates and features as of each decision time, with labels, split by one global time cut."""
         from feature_repo.store import open_store
         from ml_assets.learning.dataset import build_training_set
 
@@ -85,7 +98,7 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
         said = ", ".join(f"{part} {ceiling:.2f}" for part, ceiling in ceilings.items())
         return dg.AssetCheckResult(passed=passed, description=f"share of the truth among the candidates: {said}")
 
-    return [training_set, truth_within_reach]
+    return [training_set, truth_within_reach] if spec.ranks else [training_set, *label_checks(spec, training_set)]
 
 
 def _refit(spec: ModelSpec) -> dg.AssetsDefinition:
@@ -116,10 +129,11 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """The best hyperparameters of a pruned, resumable search on the validation decisions."""
         from ml_assets.learning.training_set import DatasetRef
         from ml_assets.learning.tune import tune
+        from ml_assets.learning.validation import metric_name
 
         found = tune(spec, load_settings(), DatasetRef(Path(training_set["path"])), progress=told(context))
         metadata: dict[str, Any] = {
-            "validation_ndcg_10": found.value or 0.0,
+            metric_name(spec): found.value or 0.0,
             "trials_complete": found.complete,
             "trials_pruned": found.pruned,
             "params": dg.MetadataValue.json(dict(found.params)),
@@ -131,6 +145,7 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         """A trained, published model version, not yet judged; its run is in MLflow."""
         from ml_assets.learning.train import train_once
         from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.learning.validation import metric_name
 
         trained = train_once(spec, load_settings(), DatasetRef(Path(training_set["path"])), tuning)
         plots = {path.stem: picture(path.read_bytes()) for path in sorted(trained.plots.glob("*.png"))}
@@ -141,7 +156,7 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
                 "version": trained.version.version,
                 "mlflow_run": trained.run_id,
                 "rounds": trained.rounds,
-                "validation_ndcg_10": trained.validation_ndcg,
+                metric_name(spec): trained.value,
                 **plots,
             },
         )
@@ -152,7 +167,7 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
 def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     @model_asset(spec, kinds={"lightgbm", "evidently"})
     def evaluation(training_set: dict[str, Any], candidate: dict[str, Any]) -> dg.MaterializeResult[Any]:
-        """The candidate over the full catalogue, next to the champion and every baseline, by slice, with intervals."""
+        """The candidate next to the champion and every baseline, by slice, with intervals."""
         from ml_assets.learning.evaluate import EVIDENTLY, REPORT, evaluate, evaluation_folder
         from ml_assets.learning.summary import markdown
         from ml_assets.learning.training_set import DatasetRef

@@ -8,14 +8,17 @@ import dagster as dg
 
 from ml_assets.components.days import shop_days
 from ml_assets.components.model_assets import HISTORY, model_asset, told
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import load_settings
+from ml_assets.learning.spec import SHOP, ModelSpec, Task
+from ml_assets.settings import Settings, load_settings
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
+PROBED = 50
 
 
 def serving_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    """Retrieval index, service, deployment and batch predictions of one model, with their checks."""
+    """Service and deployment of one model with checks; of a ranking also retrieval index and batch predictions."""
+    if not spec.ranks:
+        return _event_service(spec)
     return [_retrieval_index(spec), *_service_assets(spec), _batch_predictions(spec)]
 
 
@@ -60,7 +63,7 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
 
         bento = BentoRef(**{**service, "path": Path(service["path"])})
         rolled = roll_out(
-            load_settings(),
+            served_by(spec),
             spec,
             bento,
             as_of=datetime.fromisoformat(retrieval_index["as_of"]),
@@ -88,6 +91,65 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
         return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
 
     return [service, deployment, answers]
+
+
+def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    online = dg.AssetKey([spec.source, "online_store"]) if spec.source != SHOP else ONLINE
+
+    @model_asset(spec, deps=[spec.spine], kinds={"bentoml"})
+    def service(champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
+        """A Bento: the service's code with the champion built in as the last good version."""
+        from ml_assets.learning.calendar import as_of
+        from serving.build import build_bento
+
+        settings = load_settings()
+        moment = as_of(spec, settings)
+        bento = build_bento(spec, Path(champion["path"]), settings, index_folder=None, as_of=moment)
+        return dg.MaterializeResult(
+            value={**vars(bento), "path": str(bento.path), "as_of": moment.isoformat()},
+            data_version=dg.DataVersion(bento.digest),
+            metadata={"tag": bento.tag, "path": dg.MetadataValue.path(bento.path)},
+        )
+
+    @model_asset(spec, deps=[online], kinds={"bentoml", "http"})
+    def deployment(service: dict[str, Any], champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
+        """The model server with the champion, on a port of its own."""
+        from serving.build import BentoRef
+        from serving.rollout import roll_out
+
+        said = {**service, "path": Path(service["path"])}
+        as_of = datetime.fromisoformat(said.pop("as_of"))
+        version = Path(champion["path"])
+        rolled = roll_out(served_by(spec), spec, BentoRef(**said), as_of=as_of, version=version, index=None)
+        return dg.MaterializeResult(
+            value={"url": rolled.url, "version": rolled.version},
+            metadata={
+                "endpoint": dg.MetadataValue.url(f"{rolled.url}{spec.serving.route}"),
+                "version": rolled.version,
+                "restarted": rolled.restarted,
+            },
+        )
+
+    @dg.asset_check(asset=deployment, blocking=True)
+    def answers(deployment: dict[str, Any]) -> dg.AssetCheckResult:
+        """The running server predicts the newest events, and one of which nothing is known, with this version."""
+        from feature_repo.declared import file_of
+        from ml_assets.learning.labelled_set import newest_events
+        from serving.probe import probe_events
+
+        keys = file_of(spec.feature_service).keys(spec.feature_service)
+        asked = newest_events(spec, load_settings(), keys, PROBED)
+        says = "probability" if spec.task is Task.BINARY else "value"
+        found = probe_events(deployment["url"], spec.serving.route, deployment["version"], asked, says=says)
+        return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
+
+    return [service, deployment, answers]
+
+
+def served_by(spec: ModelSpec) -> Settings:
+    """The settings of the model's server: a port of its own."""
+    settings = load_settings()
+    return settings.model_copy(update={"port": settings.port + spec.serving.port_offset})
 
 
 def _batch_predictions(spec: ModelSpec) -> dg.AssetsDefinition:

@@ -1,5 +1,6 @@
 """A model from one YAML file: its whole life as assets, from the training set to the running service."""
 
+from pathlib import Path
 from typing import Self
 
 import dagster as dg
@@ -10,13 +11,14 @@ from ml_assets.components.monitoring_assets import monitoring_assets
 from ml_assets.components.release_assets import release_assets
 from ml_assets.components.serving_assets import serving_assets
 from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.spec_checks import check_spec
 
 
 class TrainedModel(dg.Component):
     """A model as a YAML file, from its training set to its service and what watches it there.
 
-    Training set, refit, tuning, candidate, evaluation, champion; retrieval index, service, deployment, release, batch
-    predictions; prediction log, predictions, drift, quality, skew, service level.
+    Training set, refit, tuning, candidate, evaluation, champion, service, deployment. Of a ranking also: retrieval
+    index, release, batch predictions; prediction log, predictions, drift, quality, skew, service level.
 
     The attributes are those of `ml_assets.learning.spec.ModelSpec`: an unknown key or a value out of range stops the
     code location from loading, with file, line and key.
@@ -39,7 +41,10 @@ class TrainedModel(dg.Component):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets and checks of this model."""
         spec = self.spec
-        built = [*training_assets(spec), *serving_assets(spec), *release_assets(spec), *monitoring_assets(spec)]
+        check_spec(spec, Path(context.path) / "defs.yaml")
+        built = [*training_assets(spec), *serving_assets(spec)]
+        if spec.ranks:
+            built += [*release_assets(spec), *monitoring_assets(spec)]
         checks = [each for each in built if isinstance(each, dg.AssetChecksDefinition)]
         assets = [each for each in built if not isinstance(each, dg.AssetChecksDefinition)]
         return dg.Definitions(assets=assets, asset_checks=checks)

@@ -1,45 +1,77 @@
 """The dbt project as assets: daily partitions, any range of days in one run, dbt tests as asset checks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.components.days import shop_days
+from ml_assets.components.days import source_days
+from ml_assets.ingestion.beside import SHOP, sources_beside
 from ml_assets.settings import PROJECT, Settings, load_settings
+
+LAKE = "lake"
+"""The dbt source that stands for the shop's raw tables; another source is called as it is."""
 
 
 class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
-    """Every model of a dbt project as a daily-partitioned asset, in one step that owns the warehouse file."""
+    """Every model of a dbt project as a daily-partitioned asset, in a step that owns the warehouse file.
+
+    The models of a source beside the shop lie in `models/<source>/`; they have its calendar and are its group.
+    """
 
     project: str = "dbt_project"
-    sources: str = "shop"
-    """Asset key prefix of the raw tables that dbt's sources stand for."""
+    sources: str = SHOP
+    """Asset key prefix of the raw tables that dbt's source `lake` stands for."""
+    owner: str = "team:data"
+    """Whom to ask about a model that names nobody."""
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Read the manifest (parsing the project first when it changed) and wire the models."""
-        from dagster_dbt import DagsterDbtTranslator, DbtProject, dbt_assets
+        from dagster_dbt import DbtProject
 
-        from ml_assets.components.dbt_build import build, counted, prepare
+        from ml_assets.components.dbt_build import prepare
 
         settings = load_settings()
         project = DbtProject(PROJECT / self.project, target_path=settings.shop_home / "dbt")
         prepare(project, settings)
-        prefix = self.sources
+        beside = [name for name in sources_beside() if (Path(project.project_dir) / "models" / name).is_dir()]
+        return dg.Definitions(assets=[self._models(project, settings, name, beside) for name in (SHOP, *beside)])
+
+    def _models(self, project: Any, settings: Settings, source: str, beside: list[str]) -> dg.AssetsDefinition:
+        """The models of one source; the shop's are those that are no other's."""
+        from dagster_dbt import DagsterDbtTranslator, dbt_assets
+
+        from ml_assets.components.dbt_build import build, counted
+
+        prefix, owner = self.sources, self.owner
 
         class Translator(DagsterDbtTranslator):
             def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
                 name = dbt_resource_props["name"]
-                return dg.AssetKey([prefix, name] if dbt_resource_props["resource_type"] == "source" else [name])
+                if dbt_resource_props["resource_type"] != "source":
+                    return dg.AssetKey([name])
+                owner = dbt_resource_props["source_name"]
+                return dg.AssetKey([prefix if owner == LAKE else owner, name])
+
+            def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+                return super().get_group_name(dbt_resource_props) if source == SHOP else source
+
+            def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+                return super().get_owners(dbt_resource_props) or [owner]
+
+        folders = " ".join(f"fqn:{project.name}.{name}.*" for name in beside)
 
         @dbt_assets(
             manifest=project.manifest_path,
-            name="warehouse",
+            name="warehouse" if source == SHOP else f"{source}_warehouse",
             project=project,
             dagster_dbt_translator=Translator(),
-            partitions_def=shop_days(settings),
+            partitions_def=source_days(settings, source),
             backfill_policy=dg.BackfillPolicy.single_run(),
             pool="warehouse",
+            select="fqn:*" if source == SHOP else f"fqn:{project.name}.{source}.*",
+            exclude=(folders or None) if source == SHOP else None,
         )
         def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
             days = context.partition_key_range
@@ -47,7 +79,7 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
             built = build(context, project, variables, "unit_test")  # those are the test suite's
             yield from counted(built.stream(), table_rows(settings))
 
-        return dg.Definitions(assets=[warehouse])
+        return warehouse
 
 
 def table_rows(settings: Settings) -> dict[str, int]:

@@ -13,7 +13,7 @@ from ml_assets.defs.jobs import asset_jobs
 from ml_assets.ingestion.arrivals import Arrivals, arrivals, late_days, signature
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.spec import model_specs
+from ml_assets.learning.spec import SHOP, model_specs
 from ml_assets.settings import Settings, load_settings
 
 LAND = "land"
@@ -121,7 +121,7 @@ def _renewed(found: Arrivals, settings: Settings, mark: str) -> dg.RunRequest:
 def _serving(settings: Settings) -> bool:
     from ml_assets.registry.pointer import pointer_path
 
-    return any(pointer_path(settings, spec.name).exists() for spec in model_specs())
+    return any(pointer_path(settings, spec.name).exists() for spec in model_specs(SHOP))
 
 
 def _digest(said: dict[str, str]) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.defs.freshness import TRAINED
-from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, Job, asset_jobs
+from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, TRAINED, Job, asset_jobs, retrained
 from ml_assets.ingestion.arrivals import Arrivals, arrivals
+from ml_assets.ingestion.beside import source_of
 from ml_assets.ingestion.spec import load_source
 from ml_assets.learning.spec import ModelSpec, model_specs
 from ml_assets.runs import range_tags
@@ -112,9 +112,6 @@ def _weekly_retraining(retrain: Job) -> dg.ScheduleDefinition:
     @dg.schedule(job=retrain, cron_schedule="0 5 * * 1", default_status=dg.DefaultScheduleStatus.RUNNING)
     def weekly_retraining(context: dg.ScheduleEvaluationContext) -> Answer:
         """Every Monday: each model is trained on the newest weeks, if the cheap refit says that it helps."""
-        source = load_source(load_settings().shop_file)
-        if source.calendar.end and source.calendar.end < context.scheduled_execution_time.date():
-            return dg.SkipReason(f"the shop's calendar ended on {source.calendar.end}: there is nothing new to learn")
         return answer(_decided(context, scheduled=True))
 
     return weekly_retraining
@@ -141,8 +138,13 @@ def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
     from ml_assets.retraining import decide, gather, record
     from ml_assets.warehouse import WarehouseError
 
-    settings, failed = load_settings(), failed_data_checks(context)
-    for spec in model_specs():
+    settings = load_settings()
+    ended = [spec for spec in model_specs() if scheduled and _ended(spec, context)]
+    for spec in ended:
+        yield dg.SkipReason(f"{spec.name}: {spec.source}'s calendar ended, there is nothing new to learn")
+    due = [spec for spec in model_specs() if spec not in ended]
+    failed = failed_data_checks(context) if due else []
+    for spec in due:
         running = busy(context.instance, {MODEL: spec.name})
         try:
             facts = gather(spec, settings, failed_data_checks=failed, in_flight=running)
@@ -165,6 +167,13 @@ def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
         )
 
 
+def _ended(spec: ModelSpec, context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> bool:
+    """Whether nothing more is to come from the model's source."""
+    assert isinstance(context, dg.ScheduleEvaluationContext)  # noqa: S101  # only schedules ask
+    end = source_of(spec.source, load_settings()).calendar.end
+    return end is not None and end < context.scheduled_execution_time.date()
+
+
 def retraining(
     spec: ModelSpec,
     *,
@@ -183,6 +192,7 @@ def retraining(
     return dg.RunRequest(
         run_key=run_key,
         job_name="retrain",
+        asset_selection=retrained(spec),
         run_config={"ops": configured},
         tags={MODEL: spec.name, CAUSE: cause, REASON: reason[:250], CHANGES: changes[:250] or "none"},
     )

@@ -5,13 +5,11 @@ from datetime import timedelta
 
 import dagster as dg
 
-from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, REFRESHED
+from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, REFRESHED, TRAINED
 from ml_assets.learning.spec import ModelSpec, model_specs
 
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 """For what every new day renews."""
-TRAINED = ("training_set", "refit", "tuning", "candidate", "evaluation", "champion")
-"""Assets of a model that only training renews."""
 
 
 def trained_within(spec: ModelSpec) -> dg.FreshnessPolicy:

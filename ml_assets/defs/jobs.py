@@ -6,16 +6,21 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ml_assets.components.days import shop_days, shop_hours
+from ml_assets.components.days import shop_days, shop_hours, source_days
+from ml_assets.components.model_assets import FEATURES
 from ml_assets.components.monitoring_assets import monitoring_group
 from ml_assets.defs.resources import forked
-from ml_assets.learning.spec import model_specs
+from ml_assets.ingestion.beside import sources_beside
+from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
 from ml_assets.settings import Settings, load_settings
 
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
 DATA_GROUPS = ("raw", "staging", "intermediate", "features", "marts")
 FEATURE_STORE = "feature_store"
+ONLINE_STORE = "online_store"
+TRAINED = ("training_set", "refit", "tuning", "candidate", "evaluation", "champion")
+"""Assets of a model that only training renews."""
 REFRESHED = ("retrieval_index", "service", "deployment")
 """Assets of a model that every new day of data renews; the model itself stays."""
 
@@ -44,13 +49,23 @@ def rollback() -> None:
 
 
 def of_models(*names: str) -> dg.AssetSelection:
-    """These assets of every model."""
-    return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs() for name in names))
+    """These assets of every model of the shop."""
+    return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs(SHOP) for name in names))
+
+
+def refreshed(spec: ModelSpec) -> tuple[str, ...]:
+    """The assets of a model that new data renews; only a ranking has an index."""
+    return REFRESHED if spec.ranks else REFRESHED[1:]
+
+
+def retrained(spec: ModelSpec) -> list[dg.AssetKey]:
+    """The assets that training a model again materializes."""
+    return [dg.AssetKey([spec.name, name]) for name in (*TRAINED, *refreshed(spec))]
 
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect` and `rollback`."""
+    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; two for each source beside the shop."""
     return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback])
 
 
@@ -59,9 +74,9 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
     """The jobs that materialize parts of the graph, by name; sensors and schedules name them as their targets."""
     days, hours = shop_days(settings), shop_hours(settings)
     data = dg.AssetSelection.groups(*DATA_GROUPS)
-    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs()))
+    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(SHOP)))
     logs, releases = of_models("prediction_log"), of_models("release")
-    watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs())) - logs
+    watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs(SHOP))) - logs
     ingest = dg.define_asset_job(
         "ingest", data, partitions_def=days, executor_def=forked("ingest"),
         description="Land, check and publish days of raw data, and bring every dbt model up to them.",
@@ -77,7 +92,8 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
         description="A new day: ingest it, renew features, index and deployment, and watch the models on it.",
     )  # fmt: skip
     retrain = dg.define_asset_job(
-        "retrain", models - releases - of_models("batch_predictions"), executor_def=forked("retrain"),
+        "retrain", dg.AssetSelection.assets(*(key for spec in model_specs() for key in retrained(spec))),
+        executor_def=forked("retrain"),
         description="Train again: the cheap refit first, then tuning, gate, and a release if the gate lets it through.",
     )  # fmt: skip
     release = dg.define_asset_job(
@@ -88,4 +104,20 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
         "collect", logs, partitions_def=hours, executor_def=dg.in_process_executor,
         description="Turn what the services logged into hourly tables.",
     )  # fmt: skip
-    return {job.name: job for job in (ingest, train, daily, retrain, release, collect)}
+    beside = [job for source in sources_beside() for job in _beside(settings, source)]
+    return {job.name: job for job in (ingest, train, daily, retrain, release, collect, *beside)}
+
+
+def _beside(settings: Settings, source: str) -> tuple[Job, Job]:
+    """The jobs of a source beside the shop: its days, and its models."""
+    online = dg.AssetSelection.assets(dg.AssetKey([source, ONLINE_STORE]))
+    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(source)))
+    ingest = dg.define_asset_job(
+        f"{source}_ingest", dg.AssetSelection.groups(source) - online, partitions_def=source_days(settings, source),
+        executor_def=forked("ingest"), description=f"Check and publish days of {source}, and bring its dbt models up.",
+    )  # fmt: skip
+    train = dg.define_asset_job(
+        f"{source}_train", dg.AssetSelection.assets(FEATURES) | online | models, executor_def=forked("train"),
+        description=f"Materialize the features of {source}; train, evaluate and gate its models.",
+    )  # fmt: skip
+    return ingest, train

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.sources.journal import Journal
+from ml_assets.ingestion.sources.references import References
 from ml_assets.ingestion.spec import Format, TableSpec
 from ml_assets.settings import PROJECT, Settings
 
@@ -50,11 +51,15 @@ def address_of(table: TableSpec, settings: Settings) -> str:
 
     `settings.data` replaces it where the table allows; a folder given for an address with `{day}` keeps its
     file name.
+
+    Raises:
+        IngestionError: when an environment variable that it names as `${NAME}` is not set.
     """
     address = table.address
     if table.override and settings.data:
         keeps_name = "{day}" in address and "{day}" not in settings.data
         address = f"{settings.data.rstrip('/')}/{Path(address).name}" if keeps_name else settings.data
+    address = References(f"tables.{table.name}.address").resolve(address)
     return address.replace("{landing}", str(settings.landing)).replace("{project}", str(PROJECT))
 
 

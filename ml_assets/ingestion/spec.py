@@ -95,7 +95,9 @@ class TableSpec(Strict):
 
     name: str = Field(pattern=NAME, description="name of the table in the lake")
     description: str = Field(min_length=1, description="one sentence for the lineage graph")
-    address: str = Field(description="file, folder or glob; `{landing}`, `{project}` and `{day}` are substituted")
+    address: str = Field(
+        description="file, folder or glob; `{landing}`, `{project}`, `{day}` and `${VARIABLE}` are replaced"
+    )
     source: Source | None = Field(default=None, description="where the files come from, when nobody delivers them")
     override: bool = Field(default=False, description="the setting `data` replaces the address")
     format: Format | None = Field(default=None, description="inferred from the suffix when absent")

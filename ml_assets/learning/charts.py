@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.learning.evaluation import CANDIDATE, CHAMPION, EvaluationResult, Gain, PartResult
+from ml_assets.learning.scales import sign
 from ml_assets.learning.spec import GateSpec
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def label(name: str) -> str:
         "item_knn": "item-kNN",
         "item_knn_decayed": "item-kNN, decayed",
         "mrr": "MRR",
+        "auc": "AUC",
+        "brier": "Brier score",
+        "logloss": "log loss",
+        "rmse": "RMSE",
+        "mae": "MAE",
+        "r2": "R²",
     }.get(name, name.replace("_", " "))
 
 
@@ -47,12 +54,12 @@ def contenders_figure(result: EvaluationResult) -> Figure:
     panels = figure.subplots(1, len(result.parts), squeeze=False, sharex=True)[0]
     for axes, (part, judged) in zip(panels, result.parts.items(), strict=True):
         names = list(judged.values)
-        order = sorted(names, key=lambda name: judged.values[name][result.metric] or 0.0)
+        order = sorted(names, key=lambda name: sign(result.metric) * (judged.values[name][result.metric] or 0.0))
         values = [judged.values[name][result.metric] or 0.0 for name in order]
         axes.barh([label(name) for name in order], values, color=[colour(name, names) for name in order])
         for height, value in enumerate(values):
             axes.text(value, height, f" {value:.3f}", va="center", fontsize=8)
-        axes.set_title(f"{part}: {judged.groups:,} lists", fontsize=10)
+        axes.set_title(f"{part}: {judged.groups:,} {'lists' if judged.ceiling is not None else 'events'}", fontsize=10)
         axes.set_xlabel(label(result.metric))
         axes.margins(x=0.15)
         _plain(axes)
@@ -74,6 +81,8 @@ def decisions_figure(result: EvaluationResult) -> Figure:
     if tested < len(days):
         axes.axvspan(tested - 0.5, len(days) - 0.5, color="#f0ece2", zorder=0, label="holdout")
     axes.set_xticks(range(len(days)), [day.isoformat() for day in days], fontsize=8)
+    if len(days) > 10:
+        axes.tick_params(axis="x", rotation=60)
     axes.set_ylabel(label(result.metric))
     axes.set_ylim(bottom=0)
     axes.legend(fontsize=8, frameon=False, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.files import publish_folder, sha256_file
 from ml_assets.learning import fingerprint
+from ml_assets.learning.calendar import split_now
 from ml_assets.learning.decisions import (
     CATEGORY,
     EVENT_TIMESTAMP,
@@ -30,7 +31,7 @@ from ml_assets.learning.decisions import (
 from ml_assets.learning.metrics import LIST_LENGTH
 from ml_assets.learning.sampling import keep_negatives
 from ml_assets.learning.spec import ModelSpec, SplitSpec
-from ml_assets.learning.split import Part, Split, split_decisions
+from ml_assets.learning.split import Part, Split
 from ml_assets.learning.training_set import (
     BASELINES,
     ITEMS,
@@ -105,9 +106,10 @@ def build_training_set(
 ) -> DatasetRef:
     """Build the model's training set, or find it: it is addressed by its spec, data and code.
 
-    For each decision the customers who bought (label >= `truth_grade`) are given candidates by a retrieval
-    index that ends at the decision; candidates are labelled from the spine; train groups keep `negatives`
-    unlabelled candidates. One point-in-time join adds the features. Folder layout: see `training_set`.
+    Of a ranking: for each decision the customers who bought (label >= `truth_grade`) are given candidates by a
+    retrieval index that ends at the decision; candidates are labelled from the spine; train groups keep `negatives`
+    unlabelled candidates. Of a binary or regression model: the labelled events of the spine. One point-in-time join
+    adds the features. Folder layout: see `training_set`.
 
     Args:
         spec: the model.
@@ -119,7 +121,7 @@ def build_training_set(
         into: folder that takes its folder; default the model's training sets.
 
     Raises:
-        ValueError: when there are too few decisions to split.
+        ValueError: when there are too few decisions to split, or the spine is not what the spec says.
         WarehouseError: when the warehouse cannot be read.
     """
     spec = spec if split is None else spec.model_copy(update={"split": split})
@@ -133,15 +135,14 @@ def build_training_set(
         if (folder / MANIFEST).exists():
             return DatasetRef(folder)
     with publish_folder(folder) as aside:
-        tally = _write_decisions(spec, settings, cut, aside, progress)
-        _check_parts(spec, tally)
-        features = _join_features(spec, store, aside)
+        counts, features = _written(spec, settings, store, cut, aside, progress=progress)
+        _check_parts(spec, counts)
         manifest = Manifest(
             fingerprint=address,
             model=spec.name,
             features=features,
             split={part: getattr(cut, part.value) for part in Part},
-            counts={part: tally[part].counts() for part in Part},
+            counts=counts,
             data=data,
             code=code,
             spec=fingerprint.described(spec),
@@ -152,32 +153,26 @@ def build_training_set(
     return DatasetRef(folder)
 
 
-def _check_parts(spec: ModelSpec, tally: dict[Part, _Tally]) -> None:
-    empty = [part.value for part in Part if tally[part].decisions and not tally[part].groups]
+def _written(
+    spec: ModelSpec, settings: Settings, store: FeatureStore, cut: Split, folder: Path, *, progress: Progress | None
+) -> tuple[dict[Part, PartCounts], tuple[str, ...]]:
+    """Write the training set's files; what each part holds, and the names of the features."""
+    if spec.ranks:
+        tally = _write_decisions(spec, settings, cut, folder, progress)
+        counts = {part: tally[part].counts() for part in Part}
+        return counts, _join_features(spec, store, folder)
+    from ml_assets.learning.labelled_set import write_labelled
+
+    with connect(settings) as warehouse:
+        return write_labelled(spec, warehouse, store, cut, folder)
+
+
+def _check_parts(spec: ModelSpec, counts: dict[Part, PartCounts]) -> None:
+    empty = [part.value for part in Part if counts[part].decisions and not counts[part].groups]
     if empty:
-        raise ValueError(
-            f"{spec.spine}: no customer with a label of at least {spec.truth_grade} in {', '.join(empty)}; "
-            "ingest more days, or lower truth_grade"
-        )
-
-
-def split_now(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, newest: date | None = None) -> Split:
-    """The cut that a training set built now would have, up to the decision `newest`.
-
-    Raises:
-        ValueError: when there are too few decisions, or no events at all.
-    """
-    decisions = [day for day in decisions_of(warehouse, spec) if newest is None or day <= newest]
-    first = warehouse.execute("select min(event_day) from mart_daily_counts where events > 0").fetchone()
-    if first is None or first[0] is None:
-        raise ValueError("the warehouse holds no events yet: ingest some days first")
-    return split_decisions(decisions, spec.split, first[0], spec.horizon_days)
-
-
-def decisions_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec) -> list[date]:
-    """Every decision whose labels are complete, oldest first."""
-    found = warehouse.execute(f"select distinct decision_day from {spec.spine} order by decision_day").fetchall()
-    return [day for (day,) in found]
+        wanted = f"customer with a label of at least {spec.truth_grade}" if spec.ranks else "labelled event"
+        remedy = "ingest more days, or lower truth_grade" if spec.ranks else "ingest more days"
+        raise ValueError(f"{spec.spine}: no {wanted} in {', '.join(empty)}; {remedy}")
 
 
 def _write_decisions(

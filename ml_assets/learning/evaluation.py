@@ -27,7 +27,10 @@ class Frozen(BaseModel):
 
 
 class Gain(Frozen):
-    """Mean gain of the candidate per group, and its bootstrap interval paired by customer."""
+    """Gain of the candidate (more is better, whatever the metric), and its bootstrap interval paired by customer.
+
+    Of labelled events a customer is a cluster that is drawn together, a group is an event.
+    """
 
     gain: Number
     low: Number
@@ -48,7 +51,11 @@ class SliceResult(Frozen):
 
 
 class PartResult(Frozen):
-    """One evaluated part; `values` and `gains` are contender -> metric -> number, gains of the candidate."""
+    """One evaluated part; `values` and `gains` are contender -> metric -> number, gains of the candidate.
+
+    Of labelled events `decisions` are the first days of the stretches that `by_decision` has values of, and there is no
+    ceiling.
+    """
 
     decisions: tuple[date, ...]
     customers: int

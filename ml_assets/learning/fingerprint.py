@@ -18,18 +18,22 @@ DATA_CODE = (
     "dbt_project/models/**/*.sql",
     "dbt_project/macros/**/*.sql",
     "feature_repo/**/*.py",
+    "feature_repo/features/*.yaml",
     "ml_assets/retrieval/*.py",
     *(f"ml_assets/learning/{name}.py" for name in ("baselines", "dataset", "decisions", "sampling", "split")),
+    *(f"ml_assets/learning/{name}.py" for name in ("calendar", "labelled_set", "simple_baselines")),
 )
 """The sources that decide what a training set holds: SQL, features, retrieval, sampling."""
 
 TRAINING_CODE = tuple(
-    f"ml_assets/learning/{name}.py" for name in ("metrics", "ranker", "sampling", "train", "training_set")
+    f"ml_assets/learning/{name}.py"
+    for name in ("metrics", "ranker", "row_metrics", "sampling", "train", "training_set", "validation")
 )
 """The sources that decide what a training set is made into."""
 
 EVALUATION_CODE = (
     *(f"ml_assets/learning/{name}.py" for name in ("bootstrap", "charts", "compare", "contenders", "evaluate")),
+    *(f"ml_assets/learning/{name}.py" for name in ("judged_lists", "judged_rows", "row_charts", "row_metrics")),
     *(f"ml_assets/learning/{name}.py" for name in ("evaluation", "evidently_report", "metrics", "report")),
     "ml_assets/learning/templates/*",
 )
@@ -47,12 +51,16 @@ _NEWEST = "select max(event_day) from mart_daily_counts where event_day < $until
 def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: date) -> dict[str, str]:
     """Versions of the data before `until`: content hashes of events, catalogue and spine, the last day.
 
+    Of a binary or regression model: of the spine and of the tables its features come from.
+
     Of the spine only decisions whose label is complete by then: the same ones, however far the warehouse has gone on.
 
     Raises:
         duckdb.Error: when the warehouse has not been built.
     """
     decided = until - timedelta(days=spec.horizon_days - 1)
+    if not spec.ranks:
+        return _labelled_versions(warehouse, spec, decided)
     tables = {
         "events": ("stg_events", "event_day", until),
         "catalogue": ("stg_products", "event_day", until),
@@ -64,6 +72,22 @@ def data_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: 
     }
     newest = warehouse.execute(_NEWEST, {"until": until}).fetchone()
     return {**found, "last_event_day": str(newest[0]) if newest else "none"}
+
+
+def _labelled_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, until: date) -> dict[str, str]:
+    """Hashes of spine and feature tables, of what was known before `until`."""
+    from feature_repo.declared import SHOP_SERVICES, file_of
+
+    service = spec.feature_service
+    if service in SHOP_SERVICES:
+        tables = {"stg_events": "event_day", "stg_products": "event_day"}
+    else:
+        tables = dict.fromkeys(file_of(service).tables(service), "cast(event_timestamp as date)")
+    tables |= {spec.spine: f"cast({spec.time} as date)"}
+    return {
+        table: _short(repr(warehouse.execute(_CONTENT.format(table=table, day=day), {"until": until}).fetchall()))
+        for table, day in tables.items()
+    }
 
 
 def code_version(patterns: Iterable[str] = DATA_CODE, root: Path = PROJECT) -> str:
@@ -84,8 +108,8 @@ def _files(patterns: Iterable[str], root: Path) -> list[tuple[str, Path]]:
 def described(spec: ModelSpec) -> dict[str, Any]:
     """What of the spec a training set depends on, as JSON values."""
     parts = (
-        *("name", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
-        *("horizon_days", "slices", "retrieval", "split"),
+        *("name", "task", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
+        *("request", "known_after", "cluster", "horizon_days", "slices", "retrieval", "split"),
     )
     said = spec.model_dump(mode="json", include=set(parts))
     training = {"negatives": spec.training.negatives, "seed": spec.training.seed}

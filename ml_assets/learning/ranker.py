@@ -1,4 +1,4 @@
-"""The LightGBM ranker: parameters, binned data, the validation metric, one fit; equal inputs, equal bits."""
+"""The LightGBM booster: parameters, binned data, the ranker's validation metric, one fit; equal inputs, equal bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.learning.metrics import FloatArray, IntArray, ideal_hits
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.spec import ModelSpec, Task
 from ml_assets.learning.training_set import Frame, Rows
 from ml_assets.settings import Settings
 
@@ -30,13 +30,29 @@ DEFAULTS: dict[str, Any] = {
 """What a model is trained with where neither tuning nor its YAML says otherwise."""
 
 
+OBJECTIVES = {Task.RANKING: "lambdarank", Task.BINARY: "binary", Task.REGRESSION: "regression"}
+"""What LightGBM minimises."""
+RANKER_ONLY = frozenset({"lambdarank_truncation_level"})
+"""Parameters that mean something to a ranker only."""
+SMALL_LEAF = 20
+"""Least rows in a leaf of a model that has one row per event: there are fewer of them than candidates."""
+
+
+def defaults(task: Task) -> dict[str, Any]:
+    """`DEFAULTS`, as far as they fit the task."""
+    if task is Task.RANKING:
+        return DEFAULTS
+    kept = {name: value for name, value in DEFAULTS.items() if name not in RANKER_ONLY}
+    return {**kept, "min_data_in_leaf": SMALL_LEAF}
+
+
 def parameters(spec: ModelSpec, settings: Settings, tuned: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All LightGBM parameters: defaults, then tuning's, then the YAML's, then what reproducibility fixes."""
     return {
-        **DEFAULTS,
+        **defaults(spec.task),
         **(tuned or {}),
         **spec.training.params,
-        "objective": "lambdarank",
+        "objective": OBJECTIVES[spec.task],
         "metric": "None",
         "seed": spec.training.seed,
         "deterministic": True,
@@ -56,7 +72,7 @@ def binned(
     return lightgbm.Dataset(
         rows.x,
         label=rows.label,
-        group=rows.sizes,
+        group=rows.sizes if params["objective"] == OBJECTIVES[Task.RANKING] else None,
         reference=reference,
         feature_name=list(features),
         params=dict(params),
@@ -105,7 +121,7 @@ class ValidationNdcg:
     Only where the relevant rows rank is looked up: there are few, and nothing else has a gain.
     """
 
-    name = "ndcg_10"
+    name, higher = "ndcg_10", True
 
     def __init__(self, frame: Frame, truth_grade: int, k: int = 10) -> None:
         sizes = frame.rows.sizes

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from ml_assets.learning import charts
 from ml_assets.learning.compare import GateDecision
 from ml_assets.learning.evaluation import CANDIDATE, EvaluationResult, PartResult
 from ml_assets.learning.explain import IMPORTANCE_PLOT, SHAP_PLOT
 from ml_assets.learning.metrics import METRICS
+from ml_assets.learning.row_charts import row_pictures
+from ml_assets.learning.scales import metrics_of, sign
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.registry.versions import VersionRef
 
-COLUMNS = (*METRICS, "coverage_10")
 UNDEFINED = "n/a"
+LISTS = {"row": "lists", "cluster": "customers", "hit": "relevant products"}
+EVENTS = {"row": "events", "cluster": "clusters", "hit": "positive"}
+"""What rows, the bootstrap's clusters and relevant rows are called, of a ranking and of labelled events."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -28,6 +35,7 @@ def render(
     decision: GateDecision,
     *,
     plots: Path,
+    scored: pa.Table | None = None,
 ) -> str:
     """Render the report; self-contained (pictures inline, no script, no address outside).
 
@@ -38,6 +46,7 @@ def render(
         result: its evaluation.
         decision: what the gate says of it.
         plots: folder of the explanation's pictures; left out where absent.
+        scored: of a binary or regression model, every contender's predictions.
     """
     import jinja2
 
@@ -50,6 +59,7 @@ def render(
     )
     environment.filters["number"] = _number
     environment.filters["signed"] = _signed
+    columns = (*METRICS, "coverage_10") if spec.ranks else metrics_of(spec.task)
     return environment.get_template("report.html").render(
         spec=spec,
         manifest=dataset.manifest,
@@ -57,28 +67,33 @@ def render(
         result=result,
         decision=decision,
         test=result.parts[Part.TEST.value],
-        columns=[(name, charts.label(name)) for name in COLUMNS],
+        columns=[(name, charts.label(name)) for name in columns],
         metric=charts.label(result.metric),
         reference=charts.label(result.reference),
-        tables={part: _table(judged) for part, judged in result.parts.items()},
+        tables={part: _table(judged, columns) for part, judged in result.parts.items()},
         pictures=_pictures(spec, result, plots),
+        curves=[] if scored is None else row_pictures(spec.task, scored, Part.TEST.value),
+        units=LISTS if spec.ranks else EVENTS,
     )
 
 
-def _table(judged: PartResult) -> list[dict[str, Any]]:
+def _table(judged: PartResult, columns: Sequence[str]) -> list[dict[str, Any]]:
     """One row per contender with its label, values and whether each value is the column's best."""
-    best = {
-        name: max((v for values in judged.values.values() if (v := values[name]) is not None), default=None)
-        for name in COLUMNS
-    }
+    best = {name: _best(name, judged) for name in columns}
     return [
         {
             "label": charts.label(name),
             "candidate": name == CANDIDATE,
-            "cells": [(values[column], values[column] == best[column]) for column in COLUMNS],
+            "cells": [(values[column], values[column] == best[column]) for column in columns],
         }
         for name, values in judged.values.items()
     ]
+
+
+def _best(metric: str, judged: PartResult) -> float | None:
+    """The best value of a metric among the contenders."""
+    known = [value for values in judged.values.values() if (value := values[metric]) is not None]
+    return (max if sign(metric) > 0 else min)(known, default=None)
 
 
 def _pictures(spec: ModelSpec, result: EvaluationResult, plots: Path) -> dict[str, str | None]:

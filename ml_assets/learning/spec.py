@@ -6,181 +6,72 @@ service, the benchmarks and the tests read the same truth as the assets do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ml_assets.learning.streaming import StreamingSpec
+from ml_assets.learning.sections import (
+    DriftSpec,
+    GateSpec,
+    MonitoringSpec,
+    QualitySpec,
+    ReleaseSpec,
+    RetrainingSpec,
+    ServingSpec,
+    SplitSpec,
+    Strict,
+    TrainingSpec,
+    TuningSpec,
+)
 from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import PROJECT
 
+SHOP = "shop"
+"""The source every deployment has; the others are the files of `sources/`."""
 
-class Strict(BaseModel):
-    """A frozen model that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = [
+    "SHOP",
+    "DriftSpec",
+    "GateSpec",
+    "ModelSpec",
+    "MonitoringSpec",
+    "QualitySpec",
+    "ReleaseSpec",
+    "RetrainingSpec",
+    "ServingSpec",
+    "SplitSpec",
+    "Strict",
+    "Task",
+    "TrainingSpec",
+    "TuningSpec",
+    "load_model_spec",
+    "model_spec",
+    "model_specs",
+]
 
 
 class Task(StrEnum):
-    """What the model predicts."""
+    """What the model predicts.
 
-    RANKING = "ranking"
-
-
-class SplitSpec(Strict):
-    """Split by one global time cut, counted backwards from the newest decision whose label is complete.
-
-    Oldest to newest: train, validation, test, holdout. Every part is a whole number of decisions, so no
-    customer's future ever trains a model that is judged on the past.
+    `ranking`: which items, for whom asks at a decision. `binary`: the probability of an event, `regression`: a number;
+    both from a spine of labelled events.
     """
 
-    train: int = Field(default=26, ge=1, description="decisions to train on at most (fewer if there are fewer)")
-    validation: int = Field(default=2, ge=1, description="decisions that tuning and early stopping look at")
-    test: int = Field(default=4, ge=1, description="decisions the gate and the report are computed on")
-    holdout: int = Field(default=2, ge=0, description="newest decisions: reported, never used by any choice")
-    customers: int = Field(
-        default=1000, ge=10, description="customers per decision at most, a sample by hash; more narrow the intervals"
-    )
-    warmup_days: int = Field(default=28, ge=0, description="days of history a decision needs before it may train")
-    same_season: bool = Field(
-        default=False,
-        description="also train on the decisions 52 weeks before the evaluated ones, where there are any",
-    )
+    RANKING = "ranking"
+    BINARY = "binary"
+    REGRESSION = "regression"
 
 
-class TuningSpec(Strict):
-    """How much search the hyperparameters get."""
-
-    trials: int = Field(default=8, ge=0, description="Optuna trials in all; 0 keeps the defaults")
-    timeout_seconds: float | None = Field(default=None, gt=0, description="stop starting new trials after this")
-    rounds: int = Field(default=80, ge=1, description="boosting rounds of a trial at most")
-    sample_groups: int = Field(default=2500, ge=1, description="training groups a trial sees at most")
-
-
-class TrainingSpec(Strict):
-    """The LightGBM booster."""
-
-    rounds: int = Field(default=250, ge=1, description="boosting rounds at most; validation stops earlier")
-    early_stopping: int = Field(default=25, ge=1, description="rounds without a better validation NDCG")
-    negatives: int = Field(default=40, ge=1, description="unlabelled candidates kept per training group")
-    seed: int = Field(default=7, description="seed of everything that is drawn")
-    params: dict[str, Any] = Field(default_factory=dict, description="LightGBM parameters over the defaults")
-
-
-class GateSpec(Strict):
-    """When a candidate may become champion."""
-
-    metric: str = Field(default="ndcg_10", description="metric the gate compares")
-    margin: float = Field(default=0.0, ge=0, description="least gain over the champion, in the metric's unit")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the paired bootstrap interval")
-    slice_tolerance: float = Field(default=0.02, ge=0, description="largest loss any slice may show")
-    slice_min_customers: int = Field(default=50, ge=1, description="smaller slices are reported, not judged")
-    draws: int = Field(default=1000, ge=100, description="bootstrap draws")
-
-
-class ServingSpec(Strict):
-    """How the model is served."""
-
-    route: str = Field(default="/recommend", description="path of the endpoint")
-    k: int = Field(default=10, ge=1, le=100, description="products returned when a request names no k")
-    max_k: int = Field(default=100, ge=1, le=1000, description="largest k a request may ask for")
-    workers: int = Field(default=1, ge=1, description="server processes")
-    p99_ms: float = Field(default=100.0, gt=0, description="latency the service promises")
-    max_error_share: float = Field(default=0.001, ge=0, lt=1, description="share of answers that may be errors (5xx)")
-    max_degraded_share: float = Field(default=0.01, ge=0, lt=1, description="share of answers that may be degraded")
-    exploration: float = Field(
-        default=0.0, ge=0, le=0.5, description="share of answers whose last position is drawn from the other candidates"
-    )
-    holdback: float = Field(
-        default=0.0, ge=0, le=0.5, description="share of customers (sticky) who get popularity: the online baseline"
-    )
-    feature_timeout_ms: float = Field(
-        default=100.0, gt=0, description="reading features may take this long; slower counts as a failure of the store"
-    )
-    streaming: StreamingSpec | None = Field(default=None, description="also answer the requests of a Kafka topic")
-
-
-class DriftSpec(Strict):
-    """When features or scores count as drifted; the statistics are in `ml_assets.monitoring.drift`."""
-
-    reference_days: int = Field(default=28, ge=1, description="days of traffic compared with, at most")
-    min_reference_days: int = Field(default=3, ge=1, description="with fewer days of traffic nothing is judged yet")
-    windows: int = Field(default=3, ge=1, description="newest days looked at together")
-    needed: int = Field(default=2, ge=1, description="of these, days that must drift before it counts as persistent")
-    false_discovery_rate: float = Field(default=0.01, gt=0, lt=1, description="Benjamini-Hochberg across features")
-    excess_psi: float = Field(default=0.1, ge=0, description="excess PSI below which a change is too small to matter")
-    weight: float = Field(
-        default=0.1, ge=0, le=1, description="share of the model's attribution that must drift for an alarm"
-    )
-    min_rows: int = Field(default=200, ge=1, description="days with fewer shown products are not judged")
-
-
-class QualitySpec(Strict):
-    """What the delayed labels must say."""
-
-    outcomes: Literal["events", "feedback"] = Field(
-        default="events",
-        description="feedback: what the shop posts to /feedback; events: what the customer did to a shown product "
-        "soon after, by the raw events",
-    )
-    attribution_minutes: int = Field(default=60, ge=1, description="events: how soon after the answer")
-    delay_days: int = Field(default=3, ge=0, description="days until a day's outcomes count as complete")
-    loss: float = Field(default=0.2, gt=0, lt=1, description="relative loss of the click rate that matters")
-    confidence: float = Field(default=0.999, gt=0.5, lt=1, description="level at which a loss must be certain")
-
-
-class MonitoringSpec(Strict):
-    """How the deployed model is watched."""
-
-    drift: DriftSpec = Field(default_factory=DriftSpec)
-    quality: QualitySpec = Field(default_factory=QualitySpec)
-    skew_rows: int = Field(default=5000, ge=1, description="logged rows recomputed offline per day at most")
-    max_skew_share: float = Field(default=0.001, ge=0, lt=1, description="share of values that may differ")
-    sample_rows: int = Field(default=2000, ge=100, description="rows an Evidently report is drawn on")
-
-
-class RetrainingSpec(Strict):
-    """When the model is trained again, and what that may cost. Days are days of data."""
-
-    enabled: bool = Field(default=True, description="false: nothing retrains by itself")
-    max_age_days: int = Field(
-        default=75, ge=1, description="days since the champion's newest training label; test and holdout weeks count"
-    )
-    cooldown_days: int = Field(default=1, ge=0, description="days between two attempts for the same cause")
-    daily_budget: int = Field(default=2, ge=1, description="attempts a day at most, whatever the causes")
-    min_gain: float = Field(
-        default=0.0, ge=0, description="what the cheap refit must gain in the gate's metric before tuning is paid for"
-    )
-    refit_rounds: int = Field(default=80, ge=1, description="boosting rounds of the cheap refit")
-    split: SplitSpec = Field(
-        default_factory=lambda: SplitSpec(train=8, validation=1, test=1, holdout=0),
-        description="cut used when a drift or a loss is the cause: as close to now as the labels allow",
-    )
-
-
-class ReleaseSpec(Strict):
-    """How a new champion goes out."""
-
-    enabled: bool = Field(default=True, description="false: a new champion serves everybody at once")
-    shadow_answers: int = Field(
-        default=200, ge=0, description="answers it must also score unseen; 0 starts with the canary"
-    )
-    steps: tuple[float, ...] = Field(default=(0.05, 0.2, 0.5), description="shares of customers, one after the other")
-    step_customers: int = Field(default=300, ge=1, description="canary customers a step must have before the next")
-    customers: int = Field(default=1900, ge=1, description="planned size: canary customers judged before promotion")
-    margin: float = Field(default=0.1, gt=0, lt=1, description="relative loss of the click rate that is tolerable")
-    harm: float = Field(default=0.005, gt=0, lt=0.5, description="chance of rolling back a harmless model")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="level of the non-inferiority test")
-
-    @field_validator("steps")
-    @classmethod
-    def _ascending(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
-        if not steps or list(steps) != sorted(set(steps)) or not 0 < steps[0] <= steps[-1] <= 1:
-            raise ValueError("must be ascending shares in (0, 1], e.g. [0.05, 0.2, 0.5]")
-        return steps
+RANKING_ONLY = ("item", "truth_grade", "revenue", "retrieval")
+"""Keys of a model's YAML that mean something for rankings only."""
+EVENTS_ONLY = ("request", "known_after", "cluster")
+"""Keys that mean something for binary and regression models only."""
+GATE_METRIC = {Task.RANKING: "ndcg_10", Task.BINARY: "average_precision", Task.REGRESSION: "rmse"}
+"""What the gate compares when the YAML does not say."""
 
 
 class ModelSpec(Strict):
@@ -189,18 +80,38 @@ class ModelSpec(Strict):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="prefix of the model's assets, name in MLflow")
     description: str = Field(description="one sentence for the lineage graph")
     owner: str = Field(default="team:ml", description="Dagster owner: an address or team:<name>")
-    task: Task = Field(default=Task.RANKING)
-    spine: str = Field(description="dbt mart: who is to be ranked what, when, with which label")
+    task: Task = Field(default=Task.RANKING, description="ranking, binary or regression")
+    source: str = Field(default=SHOP, description="whose data it is of: `shop`, or a file of `sources/` (its name)")
+    spine: str = Field(
+        description="dbt mart. ranking: who is to be ranked what, when, with which label; else: labelled events"
+    )
     feature_service: str = Field(description="Feast feature service the model trains on and is served from")
-    entity: str = Field(default="customer_id", description="who asks: the column that groups the ranked rows")
-    item: str = Field(default="product_id", description="what is ranked")
-    time: str = Field(default="decision_ts", description="decision time: nothing later is known to the model")
-    label: str = Field(default="label", description="graded relevance, an integer of 0 or more")
-    truth_grade: int = Field(default=3, ge=1, description="labels of at least this grade count as relevant")
-    revenue: str | None = Field(default="revenue", description="spine column weighting the revenue metric")
+    entity: str = Field(
+        default="customer_id",
+        description="ranking: who asks, the column that groups the ranked rows; else: the event's id",
+    )
+    item: str = Field(default="product_id", description="ranking: what is ranked")
+    time: str = Field(
+        default="decision_ts", description="when the prediction is wanted: nothing later is known to the model"
+    )
+    label: str = Field(
+        default="label", description="ranking: graded relevance, an integer of 0 or more; binary: 0 or 1; else a number"
+    )
+    request: tuple[str, ...] = Field(
+        default=(), description="binary, regression: spine columns (numbers) that the caller knows and sends along"
+    )
+    known_after: tuple[str, ...] = Field(
+        default=(), description="binary, regression: spine columns known only after the event: never features"
+    )
+    cluster: str | None = Field(
+        default=None,
+        description="binary, regression: spine column whose rows the bootstrap resamples together; none: each",
+    )
+    truth_grade: int = Field(default=3, ge=1, description="ranking: labels of at least this grade count as relevant")
+    revenue: str | None = Field(default="revenue", description="ranking: spine column weighting the revenue metric")
     horizon_days: int = Field(default=7, ge=1, description="days after the decision in which the label forms")
     slices: tuple[str, ...] = Field(default=(), description="spine columns the metrics are broken down by")
-    retrieval: RetrievalSpec = Field(default_factory=RetrievalSpec)
+    retrieval: RetrievalSpec = Field(default_factory=RetrievalSpec, description="ranking: candidate generation")
     split: SplitSpec = Field(default_factory=SplitSpec)
     tuning: TuningSpec = Field(default_factory=TuningSpec)
     training: TrainingSpec = Field(default_factory=TrainingSpec)
@@ -210,11 +121,53 @@ class ModelSpec(Strict):
     retraining: RetrainingSpec = Field(default_factory=RetrainingSpec)
     release: ReleaseSpec = Field(default_factory=ReleaseSpec)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, given: Any) -> Any:
+        """The gate's metric and the route where they are not given: what fits the task."""
+        if not isinstance(given, Mapping) or given.get("task", Task.RANKING) not in {Task.BINARY, Task.REGRESSION}:
+            return given
+        metric, route = GATE_METRIC[Task(given["task"])], f"/{given.get('name')}"
+        return {
+            **given,
+            "gate": _filled(given.get("gate"), GateSpec, "metric", metric),
+            "serving": _filled(given.get("serving"), ServingSpec, "route", route),
+        }
+
+    @model_validator(mode="after")
+    def _keys_fit_the_task(self) -> ModelSpec:
+        foreign = EVENTS_ONLY if self.task is Task.RANKING else RANKING_ONLY
+        default = {
+            name: field.get_default(call_default_factory=True) for name, field in type(self).model_fields.items()
+        }
+        said = [name for name in foreign if getattr(self, name) != default[name]]
+        if said:
+            allowed = "binary and regression models" if self.task is Task.RANKING else "rankings"
+            raise ValueError(f"{', '.join(said)}: only for {allowed}, and task is {self.task.value}")
+        late = [name for name in self.known_after if name in {*self.request, *self.slices}]
+        if late:
+            raise ValueError(f"request: {', '.join(late)} is known only after the event (known_after): take it out")
+        if self.label in self.request:
+            raise ValueError(f"request: {self.label!r} is the label: take it out")
+        return self
+
     @model_validator(mode="after")
     def _k_within_bounds(self) -> ModelSpec:
         if self.serving.k > self.serving.max_k:
             raise ValueError(f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})")
         return self
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it ranks items; else it predicts the label of an event."""
+        return self.task is Task.RANKING
+
+
+def _filled(given: Any, section: type[Strict], key: str, value: str) -> Any:
+    """A section of the YAML with `key` where it does not say it; what is no mapping is for pydantic to refuse."""
+    if isinstance(given, section):
+        return given if key in given.model_fields_set else given.model_copy(update={key: value})
+    return {key: value, **(given or {})} if given is None or isinstance(given, Mapping) else given
 
 
 def load_model_spec(path: Path) -> ModelSpec:
@@ -231,9 +184,10 @@ def load_model_spec(path: Path) -> ModelSpec:
 MODELS = PROJECT / "ml_assets" / "defs" / "models"
 
 
-def model_specs() -> tuple[ModelSpec, ...]:
-    """The models of this deployment, by name."""
-    return tuple(load_model_spec(path) for path in sorted(MODELS.glob("*/defs.yaml")))
+def model_specs(source: str | None = None) -> tuple[ModelSpec, ...]:
+    """The models of this deployment by name, of one source where it is given."""
+    specs = (load_model_spec(path) for path in sorted(MODELS.glob("*/defs.yaml")))
+    return tuple(spec for spec in specs if source in {None, spec.source})
 
 
 def model_spec(name: str) -> ModelSpec:

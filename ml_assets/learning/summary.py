@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from ml_assets.learning.evaluation import CANDIDATE, EvaluationResult
+from ml_assets.learning.scales import ROW_METRICS, sign
 
-SHOWN = ("ndcg_10", "recall_20", "map_12", "mrr", "revenue_ndcg_10", "coverage_10", "novelty_10")
+SHOWN = (
+    *("ndcg_10", "recall_20", "map_12", "mrr", "revenue_ndcg_10", "coverage_10", "novelty_10"),
+    *(name for names in ROW_METRICS.values() for name in names),
+)
 
 
 def contenders(result: EvaluationResult, part: str) -> list[str]:
     """The candidate first, then the others from the best to the worst by the gate's metric."""
     values = result.parts[part].values
     others = [name for name in values if name != CANDIDATE]
-    return [CANDIDATE, *sorted(others, key=lambda name: -(values[name][result.metric] or 0.0))]
+    return [CANDIDATE, *sorted(others, key=lambda name: -sign(result.metric) * (values[name][result.metric] or 0.0))]
 
 
 def markdown(result: EvaluationResult) -> str:

@@ -19,7 +19,8 @@ from ml_assets.learning.sampling import keep_negatives
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.tracking import environment, experiment, log, open_mlflow, run
-from ml_assets.learning.training_set import MANIFEST, DatasetRef, Frame, Rows, load_frame, load_rows
+from ml_assets.learning.training_set import MANIFEST, DatasetRef, Rows, load_rows
+from ml_assets.learning.validation import load_validation, metric_name
 from ml_assets.registry.versions import VersionRef, load_version, publish_version, versions_home
 from ml_assets.settings import Settings
 
@@ -33,12 +34,15 @@ RECIPE = "recipe"
 
 @dataclass(frozen=True)
 class Trained:
-    """A published version and the MLflow run of this training (the version names its first run)."""
+    """A published version, its value of the task's validation metric, and the MLflow run of this training.
+
+    The version names its first run.
+    """
 
     version: VersionRef
     run_id: str
     rounds: int
-    validation_ndcg: float
+    value: float
     plots: Path
 
 
@@ -59,8 +63,8 @@ def train_once(
         version, metrics = found.data.tags["version"], found.data.metrics
         path, plots = versions_home(settings, spec.name) / version, _plots(spec, settings, version)
         if path.exists() and plots.exists():
-            rounds, ndcg = int(metrics["rounds"]), metrics["validation_ndcg_10"]
-            return Trained(load_version(path), found.info.run_id, rounds, ndcg, plots)
+            rounds, value = int(metrics["rounds"]), metrics[metric_name(spec)]
+            return Trained(load_version(path), found.info.run_id, rounds, value, plots)
     return train(spec, settings, dataset, tuned)
 
 
@@ -84,7 +88,7 @@ def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mappi
     where = experiment(client, settings, spec.name)
     with run(client, where, f"train {spec.name}", tags) as run_id:
         fitted = fit(spec, dataset, params)
-        metrics = {"validation_ndcg_10": fitted.validation_ndcg, "rounds": fitted.rounds}
+        metrics = {metric_name(spec): fitted.value, "rounds": fitted.rounds, **fitted.described}
         version = publish_version(
             settings,
             spec.name,
@@ -97,12 +101,12 @@ def train(spec: ModelSpec, settings: Settings, dataset: DatasetRef, tuned: Mappi
             created_from=Provenance.now(spec, dataset).model_dump(mode="json"),
         )
         plots = _plots(spec, settings, version.version)
-        explain.explain(fitted.booster, fitted.validation.rows.x, features, plots, spec.training.seed)
+        explain.explain(fitted.booster, fitted.validation.x, features, plots, spec.training.seed)
         log(client, run_id, {**params, **dataset.described()}, metrics, {"version": version.version})
         _log_files(client, run_id, version, dataset, plots)
         if version.run_id != run_id:
             log(client, run_id, tags={"reproduces_run": version.run_id})
-        return Trained(version, run_id, fitted.rounds, fitted.validation_ndcg, plots)
+        return Trained(version, run_id, fitted.rounds, fitted.value, plots)
 
 
 def _recipe(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> str:
@@ -117,12 +121,16 @@ def _plots(spec: ModelSpec, settings: Settings, version: str) -> Path:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster that was trained and not published; `validation` is what chose its rounds."""
+    """A booster that was trained and not published, its value of the validation metric, what chose its rounds.
+
+    `described` has the mean label (`prior`) of a binary or regression model: what its service answers without a model.
+    """
 
     booster: lightgbm.Booster
     rounds: int
-    validation_ndcg: float
-    validation: Frame
+    value: float
+    validation: Rows
+    described: dict[str, float]
 
 
 def fit(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> Fitted:
@@ -134,24 +142,27 @@ def fit(spec: ModelSpec, dataset: DatasetRef, params: Mapping[str, Any]) -> Fitt
         params: as of `ranker.parameters`, or as a version recorded them.
     """
     features = dataset.manifest.features
-    frame = load_frame(dataset, Part.VALIDATION, features, spec)
-    rows = load_rows(dataset, Part.TRAIN, features, spec)
-    metric = ranker.ValidationNdcg(frame, spec.truth_grade)
+    judged = load_validation(spec, dataset)
+    rows, metric = load_rows(dataset, Part.TRAIN, features, spec), judged.metric
     fitted = ranker.binned(rows, features, params)
-    validation = ranker.binned(frame.rows, features, params, reference=fitted)
+    validation = ranker.binned(judged.rows, features, params, reference=fitted)
     stop = ranker.stop_early(spec.training.early_stopping)
     first = ranker.fit(params, fitted, spec.training.rounds, validation, metric, callbacks=[stop])
     rounds = first.best_iteration or spec.training.rounds
-    ndcg = float(first.best_score["validation"][metric.name])
+    value = float(first.best_score["validation"][metric.name])
     del fitted, validation, first
-    both = ranker.binned(joined(rows, frame.rows, spec), features, params)
-    return Fitted(ranker.fit(params, both, rounds), rounds, ndcg, frame)
+    known = joined(rows, judged.rows, spec)
+    both = ranker.binned(known, features, params)
+    described = {} if spec.ranks else {"prior": float(known.label.mean())}
+    return Fitted(ranker.fit(params, both, rounds), rounds, value, judged.rows, described)
 
 
 def joined(rows: Rows, validation: Rows, spec: ModelSpec) -> Rows:
-    """Train rows and validation rows, the latter with as few negatives as the former."""
-    training = spec.training
-    thin = validation.take(keep_negatives(validation.label, validation.group, training.negatives, training.seed))
+    """Train rows and validation rows; of a ranking, the latter with as few negatives as the former."""
+    thin, training = validation, spec.training
+    if spec.ranks:
+        grades = validation.label.astype(np.int32)
+        thin = validation.take(keep_negatives(grades, validation.group, training.negatives, training.seed))
     return Rows(
         np.concatenate([rows.x, thin.x]),
         np.concatenate([rows.label, thin.label]),

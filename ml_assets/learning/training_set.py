@@ -7,6 +7,11 @@ features.
 - `truth.parquet`: every spine row of the evaluated decisions, also of products that retrieval missed.
 - `items.parquet`: per evaluated decision every product of the catalogue with its share of recent buyers.
 - `baselines.parquet`: the baselines' ranked lists of the evaluated decisions (column `contender`).
+
+A training set of labelled events has, instead of these, `rows.parquet` in (split, time) order with one row per event
+(keys, slices, time, label, split, group = number of the row, float32 features) and `baselines.parquet` (contender,
+split, group, score); nothing else.
+
 - `manifest.json`: see `Manifest`.
 """
 
@@ -28,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ml_assets.files import sha256_file
 from ml_assets.learning.metrics import FloatArray, IntArray, Truth
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.spec import ModelSpec, Task
 from ml_assets.learning.split import Part
 
 ROWS, TRUTH, ITEMS, BASELINES, MANIFEST = (
@@ -109,10 +114,13 @@ def _is(file: Path, sha256: str) -> bool:
 
 @dataclass(frozen=True)
 class Rows:
-    """Candidate rows of one part: `x` float32[n, F], `label` int32[n], `sizes` int64[groups] in row order."""
+    """Rows of one part: `x` float32[n, F], `label` [n], `sizes` int64[groups] in row order.
+
+    Candidates with int32 grades, many to a group; or events with int32 classes or float64 values, each its own group.
+    """
 
     x: NDArray[np.float32]
-    label: NDArray[np.int32]
+    label: NDArray[np.int32] | NDArray[np.float64]
     sizes: IntArray
 
     @property
@@ -233,7 +241,8 @@ def _rows(table: pa.Table, features: Sequence[str], spec: ModelSpec) -> Rows:
         x[at : at + len(batch)] = batch.to_tensor(null_to_nan=True).to_numpy()
         at += len(batch)
     sizes = np.unique(table["group"].to_numpy(), return_counts=True)[1]
-    return Rows(x, table[spec.label].to_numpy().astype(np.int32), sizes)
+    kind = np.float64 if spec.task is Task.REGRESSION else np.int32
+    return Rows(x, table[spec.label].to_numpy().astype(kind), sizes)
 
 
 def _distinct(*columns: pa.ChunkedArray) -> pa.Array:

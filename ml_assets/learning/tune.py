@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,8 @@ from ml_assets.learning.sampling import sample_groups
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
 from ml_assets.learning.tracking import environment, experiment, log, open_mlflow, run
-from ml_assets.learning.training_set import DatasetRef, Rows, load_frame, load_rows
+from ml_assets.learning.training_set import DatasetRef, Rows, load_rows
+from ml_assets.learning.validation import load_validation, metric_name
 from ml_assets.registry.journal import trim_torn_line
 from ml_assets.registry.lock import file_lock
 from ml_assets.settings import Settings
@@ -46,9 +48,13 @@ UNSEEN = 2
 nothing. One more than run beside it, so that a slow one holds nobody up."""
 
 
+EVENTS = 40
+"""Labelled events that count as one training group: about as many rows as a list has."""
+
+
 @dataclass(frozen=True)
 class TuningResult:
-    """The best parameters found; empty when there was no trial."""
+    """The best parameters found and their validation metric; empty when there was no trial."""
 
     params: Mapping[str, Any]
     value: float | None
@@ -58,7 +64,7 @@ class TuningResult:
 
 
 def tune(spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Progress | None = None) -> TuningResult:
-    """Search on a sample of the training groups for the best validation NDCG@10.
+    """Search on a sample of the training groups for the best value of the task's validation metric.
 
     The first trial is the defaults, so that tuning never returns worse than them. The study is kept in
     `<model_home>/tuning/<key>/journal.log`, keyed by training set and spec: a finished one is only read, a
@@ -82,7 +88,7 @@ def tune(spec: ModelSpec, settings: Settings, dataset: DatasetRef, progress: Pro
         states = [trial.state.name for trial in study.trials]
         return TuningResult(
             params=dict(study.best_params),
-            value=float(study.best_value),
+            value=abs(float(study.best_value)),
             complete=states.count("COMPLETE"),
             pruned=states.count("PRUNED"),
             journal=folder / "journal.log",
@@ -143,7 +149,8 @@ def _search(
                 return
             study.add_trial(running.popleft().result())
             if progress:
-                progress(f"best validation NDCG@10 {study.best_value:.4f}", done + 1, spec.tuning.trials)
+                told = f"best {metric_name(spec).replace('_', ' ')} {abs(study.best_value):.4f}"
+                progress(told, done + 1, spec.tuning.trials)
 
 
 def _trial(
@@ -160,7 +167,8 @@ def _trial(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.add_trials(before)
     if number == 0:
-        study.enqueue_trial({name: ranker.DEFAULTS[name] for name in SPACE})
+        defaults = ranker.defaults(spec.task)
+        study.enqueue_trial({name: defaults[name] for name in SPACE if name in defaults})
     study.optimize(objective, n_trials=1)
     return study.trials[-1]
 
@@ -181,22 +189,23 @@ def _objective(spec: ModelSpec, settings: Settings, dataset: DatasetRef) -> Call
 
     features = dataset.manifest.features
     rows = load_rows(dataset, Part.TRAIN, features, spec)
-    rows = rows.take(sample_groups(rows.sizes, spec.tuning.sample_groups, spec.training.seed))
-    frame = load_frame(dataset, Part.VALIDATION, features, spec)
-    metric = ranker.ValidationNdcg(frame, spec.truth_grade)
+    rows = rows.take(sample_groups(rows.sizes, _groups(spec), spec.training.seed))
+    judged = load_validation(spec, dataset)
+    metric, better = judged.metric, 1 if judged.metric.higher else -1
+    space = {name: draw for name, draw in SPACE.items() if name in ranker.defaults(spec.task)}
     fixed = {"bin_construct_sample_cnt": BINNED_ON, **ranker.parameters(spec, settings)}
-    train, validation = _binned_pair(rows, frame.rows, features, fixed)
+    train, validation = _binned_pair(rows, judged.rows, features, fixed)
     rounds = spec.tuning.rounds
     share = settings.model_copy(update={"threads": max(settings.threads // SIDE_BY_SIDE, 1)})
 
     def objective(trial: optuna.Trial) -> float:
-        params = ranker.parameters(spec, share, {name: draw(trial) for name, draw in SPACE.items()})
+        params = ranker.parameters(spec, share, {name: draw(trial) for name, draw in space.items()})
         earlier = [each.intermediate_values for each in trial.study.get_trials(deepcopy=False)[: trial.number]]
-        best, at = -1.0, 0
+        best, at = -math.inf, 0
         for number, booster in ranker.boost(params, train, validation, rounds):
             if number % 5 and number < min(WARMUP_ROUNDS, rounds):
                 continue
-            score = booster.eval_valid(metric)[0][2]
+            score = better * booster.eval_valid(metric)[0][2]
             if score > best:
                 best, at = score, number
                 trial.set_user_attr("rounds", at)
@@ -209,6 +218,11 @@ def _objective(spec: ModelSpec, settings: Settings, dataset: DatasetRef) -> Call
         return best
 
     return objective
+
+
+def _groups(spec: ModelSpec) -> int:
+    """Training groups a trial sees at most; an event is a small one."""
+    return spec.tuning.sample_groups * (1 if spec.ranks else EVENTS)
 
 
 def lags(best: float, number: int, rounds: int, earlier: Sequence[Mapping[int, float]]) -> bool:
@@ -258,6 +272,9 @@ def _record(study: optuna.Study, spec: ModelSpec, settings: Settings, dataset: D
                 client,
                 run_id,
                 params={**ranker.parameters(spec, settings, trial.params), **dataset.described()},
-                metrics={"validation_ndcg_10": value, "rounds": trial.user_attrs.get("rounds")},
+                metrics={
+                    metric_name(spec): None if value is None else abs(value),
+                    "rounds": trial.user_attrs.get("rounds"),
+                },
                 tags={f"env.{name}": value for name, value in environment().items()},
             )

@@ -143,7 +143,7 @@ def _help(argument: argparse.Action) -> str:
 
 def _checks(graph: Any) -> Iterator[str]:
     """The checks written here, of all models and tables as one."""
-    rows = {}
+    rows: dict[str, None] = {}
     for key in graph.asset_check_keys:
         if not _of_dbt(graph, key):
             spec = graph.get_check_spec(key)

@@ -26,7 +26,7 @@ class PointerError(ValueError):
 
 
 class Pointer(BaseModel):
-    """What serves: a model version, a retrieval index and an online store, each by path and content hash."""
+    """What serves: a model version, a ranking's retrieval index and an online store, by path and content hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -34,8 +34,8 @@ class Pointer(BaseModel):
     model_version: str = Field(description="the version that answers name")
     model_path: Path = Field(description="folder of the version: booster.txt and model.json")
     model_sha256: str = Field(description="SHA-256 of booster.txt")
-    index_path: Path = Field(description="folder of the retrieval index")
-    index_sha256: str = Field(description="`sha256_folder` of it")
+    index_path: Path | None = Field(default=None, description="folder of the retrieval index, of a ranking")
+    index_sha256: str | None = Field(default=None, description="`sha256_folder` of it")
     online_store: StoreAddress = Field(description="the online store: its sqlite file, or redis://host:port/db")
     as_of: datetime = Field(description="UTC midnight that counts as now, see `now`")
     deployed_at: datetime = Field(description="UTC time of the deployment")
@@ -44,6 +44,11 @@ class Pointer(BaseModel):
     def booster(self) -> Path:
         """The booster's text file."""
         return self.model_path / BOOSTER
+
+    @property
+    def index(self) -> str | None:
+        """The index's short name."""
+        return self.index_sha256[:12] if self.index_sha256 else None
 
     @property
     def now(self) -> float:
@@ -57,7 +62,7 @@ def make_pointer(
     model_name: str,
     model_version: str,
     version_folder: Path,
-    index_folder: Path,
+    index_folder: Path | None,
     online_store: Path | str,
     as_of: datetime,
     deployed_at: datetime,
@@ -69,15 +74,15 @@ def make_pointer(
     """
     if not (version_folder / BOOSTER).is_file():
         raise PointerError(f"no model file {version_folder / BOOSTER}: train it, or choose another version")
-    if not index_folder.is_dir():
+    if index_folder is not None and not index_folder.is_dir():
         raise PointerError(f"no retrieval index at {index_folder}: build it first")
     return Pointer(
         model_name=model_name,
         model_version=model_version,
         model_path=version_folder.resolve(),
         model_sha256=sha256_file(version_folder / BOOSTER),
-        index_path=index_folder.resolve(),
-        index_sha256=sha256_folder(index_folder),
+        index_path=index_folder.resolve() if index_folder else None,
+        index_sha256=sha256_folder(index_folder) if index_folder else None,
         online_store=online_store,
         as_of=as_of,
         deployed_at=deployed_at,
@@ -126,9 +131,10 @@ def verify_pointer(pointer: Pointer) -> None:
     if not pointer.booster.is_file():
         raise PointerError(f"no model file {pointer.booster} (version {pointer.model_version})")
     _same("model file", pointer.booster, pointer.model_sha256, sha256_file(pointer.booster))
-    if not pointer.index_path.is_dir():
-        raise PointerError(f"no retrieval index at {pointer.index_path}")
-    _same("retrieval index", pointer.index_path, pointer.index_sha256, sha256_folder(pointer.index_path))
+    if pointer.index_path is not None:
+        if not pointer.index_path.is_dir():
+            raise PointerError(f"no retrieval index at {pointer.index_path}")
+        _same("retrieval index", pointer.index_path, pointer.index_sha256 or "", sha256_folder(pointer.index_path))
     if isinstance(pointer.online_store, Path) and not pointer.online_store.is_file():
         raise PointerError(f"no online store at {pointer.online_store}: materialize the features")
 

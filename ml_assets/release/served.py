@@ -78,7 +78,7 @@ def served_at(settings: Settings, name: str, time: datetime) -> Served:
         text=f"{name}: {_text(moment, before[-1], parts, line)}",
         release_id=line["release_id"] if line else None,
         shadow=line["version"] if line and not share else None,
-        index=pointer.index_sha256[:12],
+        index=pointer.index,
         as_of=pointer.as_of,
         since=before[-1].at,
         why=before[-1].reason,
@@ -100,7 +100,7 @@ def _text(moment: datetime, deployment: Deployment, parts: Sequence[Part], line:
     pointer = deployment.pointer
     shares = ", ".join(f"{part.version} for {part.share:.0%} of the customers" for part in parts)
     who = f"{pointer.model_version} for everybody" if len(parts) == 1 else shares
-    text = f"at {_said(moment)}: {who}, index {pointer.index_sha256[:12]} as of {pointer.as_of:%Y-%m-%d %H:%M}; "
+    text = f"at {_said(moment)}: {who}, index {pointer.index or 'none'} as of {pointer.as_of:%Y-%m-%d %H:%M}; "
     text += f"{pointer.model_version} since {_said(deployment.at)} ({deployment.reason})"
     if line is None:
         return text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ml_assets.learning.calendar import as_of
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.registry.versions import VersionRef
 from ml_assets.retraining.journal import record_refit
 from ml_assets.retraining.refit import refit
 from ml_assets.settings import Settings
-from ml_assets.warehouse import as_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def attempt(
     if not cause:
         return Attempted(True, "asked for by a person: nothing is held back")
     report = refit(spec, settings, dataset, champion)
-    day = as_of(settings).date()
+    day = as_of(spec, settings).date()
     record_refit(
         settings, spec, report, cause=cause, cause_id=cause_id, training_set=dataset.fingerprint, day=day
     )  # fmt: skip

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import duckdb
 
-from ml_assets.learning.dataset import decisions_of, split_now
+from ml_assets.learning.calendar import as_of, decisions_of, split_now
 from ml_assets.learning.fingerprint import DATA_CODE, TRAINING_CODE, code_version
 from ml_assets.learning.provenance import Provenance, code_changes, data_changes, spec_changes
 from ml_assets.learning.spec import ModelSpec
@@ -20,7 +20,7 @@ from ml_assets.retraining.alarms import drift_alarm, quality_alarm
 from ml_assets.retraining.facts import Calendar, Facts, Trained
 from ml_assets.retraining.journal import attempts
 from ml_assets.settings import Settings
-from ml_assets.warehouse import as_of, connect
+from ml_assets.warehouse import connect
 
 PATIENCE = 5.0
 """Seconds to wait for a warehouse that is being written: whoever asks will ask again."""
@@ -42,7 +42,7 @@ def gather(
         CorruptedVersionError: when the champion's files were altered.
     """
     trained, then = _trained(spec, champion(settings, spec))
-    today = as_of(settings, PATIENCE).date()
+    today = as_of(spec, settings, PATIENCE).date()
     code = (*code_changes(then), *spec_changes(then, spec)) if then else ()
     with connect(settings, PATIENCE) as warehouse:
         calendar = _calendar(spec, warehouse)

@@ -12,9 +12,11 @@ from datetime import date
 import numpy as np
 
 from ml_assets.learning import ranker
-from ml_assets.learning.bootstrap import Interval, paired_intervals
+from ml_assets.learning.bootstrap import paired_intervals
 from ml_assets.learning.contenders import Contender, judge, ranked
-from ml_assets.learning.evaluation import CANDIDATE, Frozen, Number
+from ml_assets.learning.evaluation import CANDIDATE, Frozen, Gain, Number
+from ml_assets.learning.judged_rows import Asked, paired_gains, value
+from ml_assets.learning.labelled import load_labelled
 from ml_assets.learning.metrics import FloatArray
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.split import Part
@@ -78,18 +80,16 @@ def refit(spec: ModelSpec, settings: Settings, dataset: DatasetRef, champion: Ve
     started = time.perf_counter()
     rounds = min(int(champion.metrics.get("rounds", spec.training.rounds)), spec.retraining.refit_rounds)
     again = _fitted(spec, dataset, champion, rounds)
-    frame = load_frame(dataset, Part.TEST, again.features, spec)
-    own, rival = (_values(spec, settings, frame, one, again.features) for one in (again, Contender.of(champion)))
-    draws, seed = spec.gate.draws, spec.training.seed
-    gain = paired_intervals(frame.customer, {metric: own - rival}, draws, CONFIDENCE, seed)[metric]
-    helps = gain.gain > spec.retraining.min_gain and gain.low > 0
+    compare = _compared_lists if spec.ranks else _compared_rows
+    own, rival, gain = compare(spec, settings, dataset, again, Contender.of(champion))
+    helps = (gain.gain or 0.0) > spec.retraining.min_gain and (gain.low or 0.0) > 0
     return RefitReport(
         metric=metric,
         helps=helps,
         reason=_reason(spec, champion, gain, helps),
         champion=champion.version,
-        value=float(np.nanmean(own)),
-        champion_value=float(np.nanmean(rival)),
+        value=own,
+        champion_value=rival,
         gain=gain.gain,
         low=gain.low,
         high=gain.high,
@@ -111,6 +111,30 @@ def _fitted(spec: ModelSpec, dataset: DatasetRef, champion: VersionRef, rounds: 
     return Contender(ranker.fit(params, ranker.binned(rows, features, params), rounds), features)
 
 
+def _compared_lists(
+    spec: ModelSpec, settings: Settings, dataset: DatasetRef, again: Contender, champion: Contender
+) -> tuple[float, float, Gain]:
+    """Mean of the gate's metric of both on the test lists, and the gain."""
+    metric, columns = spec.gate.metric, again.features
+    frame = load_frame(dataset, Part.TEST, columns, spec)
+    own, rival = (_values(spec, settings, frame, one, columns) for one in (again, champion))
+    draws, seed = spec.gate.draws, spec.training.seed
+    gain = paired_intervals(frame.customer, {metric: own - rival}, draws, CONFIDENCE, seed)[metric]
+    return float(np.nanmean(own)), float(np.nanmean(rival)), Gain(**vars(gain))
+
+
+def _compared_rows(
+    spec: ModelSpec, settings: Settings, dataset: DatasetRef, again: Contender, champion: Contender
+) -> tuple[float, float, Gain]:
+    """The gate's metric of both on the test events, and the gain."""
+    metric, columns = spec.gate.metric, again.features
+    frame = load_labelled(dataset, Part.TEST, columns, spec)
+    own, rival = (one.scores(frame.rows.x, columns, settings.threads) for one in (again, champion))
+    asked = {metric: Asked(metric, np.ones(len(frame.row), dtype=bool))}
+    gain = paired_gains(spec, frame, own, rival, asked, confidence=CONFIDENCE)[metric]
+    return value(metric, frame.truth, own), value(metric, frame.truth, rival), gain
+
+
 def _values(
     spec: ModelSpec, settings: Settings, frame: Frame, contender: Contender, columns: tuple[str, ...]
 ) -> FloatArray:
@@ -119,8 +143,9 @@ def _values(
     return judge(frame, ranked(spec, frame, score, CANDIDATE)).values[spec.gate.metric]
 
 
-def _reason(spec: ModelSpec, champion: VersionRef, gain: Interval, helps: bool) -> str:
+def _reason(spec: ModelSpec, champion: VersionRef, gain: Gain, helps: bool) -> str:
     asked = f"more than {spec.retraining.min_gain:.4f} and clear of zero asked"
-    found = f"{spec.gate.metric} {gain.gain:+.4f}, {CONFIDENCE:.0%} interval [{gain.low:+.4f}, {gain.high:+.4f}]"
+    figures = ("undefined" if one is None else f"{one:+.4f}" for one in (gain.gain, gain.low, gain.high))
+    found = "{} {}, {:.0%} interval [{}, {}]".format(spec.gate.metric, next(figures), CONFIDENCE, *figures)
     verdict = "training again helps" if helps else "training again does not help"
     return f"{verdict}: a refit of version {champion.version} on the new training set gains {found}; {asked}"

@@ -58,6 +58,34 @@ def test_every_group_holds_what_it_should(graph: Any) -> None:
     }  # fmt: skip
 
 
+def test_a_source_beside_the_shop_has_a_group_of_its_own(graph: Any) -> None:
+    assert keys(graph, "chicago_taxi") == {
+        "chicago_taxi/trips", "chicago_taxi/trips_quarantine", "chicago_taxi/online_store", "stg_trips",
+        "int_taxi_company_days", "int_taxi_pickup_days", "int_taxi_dropoff_days",
+        "feat_taxi_company", "feat_taxi_pickup", "feat_taxi_dropoff", "mart_taxi_tips_spine",
+    }  # fmt: skip
+    assert keys(graph, "taxi_tips") == {
+        f"taxi_tips/{name}"
+        for name in (
+            "training_set", "refit", "tuning", "candidate", "evaluation", "champion", "service", "deployment",
+        )
+    }  # fmt: skip
+    starts = {graph.get(dg.AssetKey(key)).partitions_def.start for key in ("stg_trips", "stg_events")}
+    assert len(starts) == 2
+
+
+def test_jobs_of_the_shop_touch_no_other_source(graph: Any) -> None:
+    from ml_assets.defs.jobs import asset_jobs
+
+    jobs = asset_jobs(load_settings())
+    for name in ("ingest", "train", "daily"):
+        selected = {key.to_user_string() for key in jobs[name].selection.resolve(graph)}
+        assert not {key for key in selected if "taxi" in key or key == "stg_trips"}
+    trained = {key.to_user_string() for key in jobs["chicago_taxi_train"].selection.resolve(graph)}
+    assert {"feast/definitions", "chicago_taxi/online_store", "taxi_tips/deployment"} <= trained
+    assert not {key for key in trained if key.startswith(("shop/", "product_recommender/"))}
+
+
 def test_deployment_descends_from_the_raw_events(graph: Any) -> None:
     selection = dg.AssetSelection.assets(dg.AssetKey([MODEL, "deployment"])).upstream()
     upstream = {key.to_user_string() for key in selection.resolve(graph)}
@@ -83,6 +111,9 @@ def test_gates_are_checks_that_block(graph: Any) -> None:
         "shop/events:nothing_lost",
         "feast/online_store:offline_equals_online",
         f"{MODEL}/deployment:answers",
+        "chicago_taxi/online_store:offline_equals_online",
+        "taxi_tips/training_set:no_leak",
+        "taxi_tips/deployment:answers",
     } <= blocking
 
 

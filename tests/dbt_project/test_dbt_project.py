@@ -12,7 +12,8 @@ import yaml
 from dbt_warehouse import PROJECT, Warehouse, environment
 from tiny_lake import day, random_events, random_products, write_day
 
-MODELS = sorted(PROJECT.glob("models/*/*.sql"))
+FOLDERS = ("staging", "intermediate", "features", "marts")
+MODELS = sorted(path for folder in FOLDERS for path in PROJECT.glob(f"models/{folder}/*.sql"))
 
 
 def documented(model: Path) -> dict:

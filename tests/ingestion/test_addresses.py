@@ -69,3 +69,13 @@ def test_an_unknown_suffix_needs_a_format(settings):
     with pytest.raises(IngestionError, match="say `format:`"):
         source_files(spec(address="{landing}/events/{day}.txt"), settings, [day(0)])
     assert source_files(spec(address="{landing}/events/{day}.txt", format="csv"), settings, [day(0)])[0].format == "csv"
+
+
+def test_an_environment_variable_says_where_the_file_is(settings, monkeypatch):
+    table = spec(address="${TRIPS}", day="event_ts::date")
+    monkeypatch.delenv("TRIPS", raising=False)
+    with pytest.raises(IngestionError, match="TRIPS, named there, is not set"):
+        source_files(table, settings, [day(0)])
+    land(settings.landing, "trips.csv")
+    monkeypatch.setenv("TRIPS", str(settings.landing / "trips.csv"))
+    assert labels(table, settings, 0) == [("trips.csv", None)]

@@ -37,7 +37,7 @@ def test_a_run_holds_what_is_needed_to_repeat_it(spec: ModelSpec, dataset: Datas
     assert run.data.params["training_set"] == dataset.fingerprint
     assert run.data.params["data.last_event_day"] == "2011-12-04"
     assert run.data.params["deterministic"] == "True"
-    assert run.data.metrics["validation_ndcg_10"] == pytest.approx(trained.validation_ndcg)
+    assert run.data.metrics["validation_ndcg_10"] == pytest.approx(trained.value)
     files = {file.path for folder in ("", "model", "plots") for file in client.list_artifacts(trained.run_id, folder)}
     assert files >= {
         "environment.json",

@@ -13,7 +13,7 @@ from ml_assets.demo.loop.bad_model import train_bad_model
 from ml_assets.demo.loop.crowd import Crowd, DayOfTraffic
 from ml_assets.demo.loop.graph import Graph, daemon, fresh_cut
 from ml_assets.demo.loop.story import Point, Teller, must
-from ml_assets.learning.spec import model_specs
+from ml_assets.learning.spec import SHOP, model_specs
 from ml_assets.registry import journal
 from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.registry.versions import load_version
@@ -48,7 +48,7 @@ class Life:
     def __init__(self, settings: Settings, simulation: SimulationSpec, teller: Teller) -> None:
         assert simulation.scenario is not None  # noqa: S101  # asked by the caller
         self.settings, self.simulation, self.teller = settings, simulation, teller
-        self.story, self.spec = teller.story, model_specs()[0]
+        self.story, self.spec = teller.story, model_specs(SHOP)[0]
         self.changed = simulation.scenario.day
         self.crowd: Crowd
         self.graph: Graph

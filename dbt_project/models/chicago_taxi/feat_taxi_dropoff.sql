@@ -1,0 +1,43 @@
+{%- set windows = [28, 90, 365] %}
+{%- set offsets = [0] + windows %}
+
+with
+
+history as ({{ history_of(ref('int_taxi_dropoff_days'), 'dropoff_area', offsets) }}),
+
+change_points as ({{ change_points('history', 'dropoff_area', offsets) }}),
+
+timeline as (
+    select
+        dropoff_area,
+        event_day,
+        coalesce(trips, 0) as trips,
+        coalesce(tipped, 0) as tipped,
+        coalesce(fare, 0) as fare
+    from change_points
+    left join history using (dropoff_area, event_day)
+),
+
+windowed as (
+    select
+        {{ window_sums(['trips', 'tipped'], windows) }}
+        {{ window_sums(['fare'], windows, 'decimal(18, 2)') }}
+        dropoff_area,
+        event_day
+    from timeline
+    {{ day_frames('dropoff_area', windows) }}
+)
+
+select
+    dropoff_area,
+    event_day,
+    {{ known_at() }} as event_timestamp,
+    trips_28d,
+    trips_90d,
+    trips_365d,
+    -- a share of few trips is drawn to one in five, as if five more trips had been seen
+    (tipped_90d + 1) / (trips_90d + 5.0) as tip_share_90d,
+    (tipped_365d + 1) / (trips_365d + 5.0) as tip_share_365d,
+    cast(fare_90d as double) / nullif(trips_90d, 0) as mean_fare_90d
+from windowed
+where {{ in_range() }}

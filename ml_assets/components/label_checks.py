@@ -1,0 +1,37 @@
+"""What is checked of a binary or regression model's training set before anything is learned from it."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.settings import load_settings
+
+
+def label_checks(spec: ModelSpec, training_set: dg.AssetsDefinition) -> list[dg.AssetChecksDefinition]:
+    """The labels differ in every part, and no feature gives them away."""
+
+    @dg.asset_check(asset=training_set, name="labels_differ", blocking=True)
+    def labels_differ(training_set: dict[str, Any]) -> dg.AssetCheckResult:
+        """Every part has events, and not all of them the same label."""
+        from ml_assets.learning.leaks import label_problems
+        from ml_assets.learning.training_set import DatasetRef
+
+        problems = label_problems(spec, DatasetRef(Path(training_set["path"])))
+        return dg.AssetCheckResult(
+            passed=not problems, description="; ".join(problems) or "labels differ in every part"
+        )
+
+    @dg.asset_check(asset=training_set, name="no_leak", blocking=True)
+    def no_leak(training_set: dict[str, Any]) -> dg.AssetCheckResult:
+        """No feature alone predicts the label, and none is first known at the very moment of the event."""
+        from feature_repo.store import open_store
+        from ml_assets.learning.leaks import find_leaks
+        from ml_assets.learning.training_set import DatasetRef
+
+        leaks = find_leaks(spec, DatasetRef(Path(training_set["path"])), open_store(load_settings()))
+        said = "; ".join(leak.text for leak in leaks)
+        return dg.AssetCheckResult(passed=not leaks, description=said or "no feature gives the label away")
+
+    return [labels_differ, no_leak]

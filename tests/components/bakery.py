@@ -1,0 +1,169 @@
+"""A project of its own: a copy of this one with a bakery beside the shop; YAML and SQL, and generated sales."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ml_assets.settings import PROJECT
+
+FIRST, DAYS = dt.date(2025, 1, 1), 60
+FOLDERS = ("ml_assets", "feature_repo", "dbt_project", "shops", "sources", "serving")
+RUN = """
+import json, sys
+import dagster as dg
+from ml_assets.definitions import defs
+from ml_assets.runs import range_tags
+
+found = defs()
+with dg.DagsterInstance.ephemeral() as instance:
+    runs = {"bakery_ingest": range_tags(*sys.argv[1:3]), "bakery_train": {}}
+    for job, tags in runs.items():
+        done = found.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+        failed = {e.step_key: e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure}
+        judged = done.get_asset_check_evaluations()
+        checks = {f"{c.asset_key.to_user_string()}:{c.check_name}": c.passed for c in judged}
+        made = {e.asset_key.to_user_string(): {k: v.value for k, v in e.materialization.metadata.items()
+                if isinstance(v.value, str | int | float)} for e in done.get_asset_materialization_events()}
+        print(json.dumps({"job": job, "ok": done.success, "failed": failed, "checks": checks, "made": made}))
+"""
+SOURCE = """
+name: bakery
+description: What a bakery sold, a row per item, shop and day.
+calendar: {{start: {first}, end: {last}}}
+tables:
+  sales:
+    description: One row per item, shop and day.
+    address: '{{project}}/sales.parquet'
+    day: try_cast(day as date)
+    key: [sale_id]
+    time: {{column: sold_at}}
+    columns:
+      sale_id: {{from: sale_id, type: VARCHAR, description: identifies the row}}
+      sold_at: {{from: day, type: TIMESTAMP, description: the day, unit: local time}}
+      item: {{from: item, type: VARCHAR, description: what was sold}}
+      price: {{from: price, type: DOUBLE, description: price of one, above: 0}}
+      warmth: {{from: warmth, type: DOUBLE, description: forecast, unit: degrees Celsius}}
+      sold: {{from: sold, type: DOUBLE, description: pieces, min: 0}}
+    max_quarantine_share: 0.01
+    traffic: {{enabled: false}}
+"""
+FEATURES = """
+entities:
+  item: {key: item, description: Something the bakery sells.}
+views:
+  item_sales:
+    table: feat_item_sales
+    entities: [item]
+    description: How well an item sold until yesterday.
+    features: {days_sold: int, mean_sold: float}
+services:
+  demand: {views: [item_sales], description: Features of the model demand.}
+"""
+MODEL = """
+type: ml_assets.components.TrainedModel
+attributes:
+  name: demand
+  description: How many pieces of an item will be sold in a day.
+  task: regression
+  source: bakery
+  spine: mart_sales
+  feature_service: demand
+  entity: sale_id
+  time: opens_at
+  label: sold
+  request: [price, warmth]
+  known_after: [left_over]
+  cluster: event_day
+  horizon_days: 1
+  slices: [item]
+  split: {train: 30, validation: 6, test: 10, holdout: 4, warmup_days: 3}
+  tuning: {trials: 2, rounds: 30}
+  training: {rounds: 200, early_stopping: 20, params: {min_data_in_leaf: 5, feature_fraction: 1.0}} # of four features
+  gate: {draws: 200, slice_tolerance: 1.0}
+"""
+DBT = {
+    "sources.yml": """
+sources:
+  - name: bakery
+    tables:
+      - name: sales
+        config:
+          external_location: >-
+            read_parquet('{{ env_var('ML_ASSETS_LAKE') }}/{name}/*/*.parquet', hive_partitioning = true)
+""",
+    "mart_sales.sql": """
+select sale_id, cast(event_day as timestamp) as opens_at, cast(event_day as date) as event_day,
+    item, price, warmth, sold, 100 - sold as left_over
+from {{ source('bakery', 'sales') }}
+where {{ in_range() }}
+""",
+    "mart_sales.yml": """
+models:
+  - name: mart_sales
+    description: One row per item, shop and day, asked when the shop opens.
+    columns:
+      - {name: sale_id, description: Identity}
+      - {name: opens_at, description: When the shop opens}
+      - {name: event_day, description: The day}
+      - {name: item, description: What was sold}
+      - {name: price, description: Price of one}
+      - {name: warmth, description: Forecast (degrees Celsius)}
+      - {name: sold, description: The label (pieces)}
+      - {name: left_over, description: What was left in the evening (pieces)}
+""",
+    "feat_item_sales.sql": """
+select item, cast(event_day as date) as event_day, {{ known_at('cast(event_day as date)') }} as event_timestamp,
+    count(*) over past as days_sold, avg(sold) over past as mean_sold
+from {{ source('bakery', 'sales') }}
+where event_day <= {{ end_day() }}
+window past as (partition by item order by event_day range between unbounded preceding and current row)
+qualify {{ in_range() }} and row_number() over (partition by item, event_day order by sale_id) = 1
+""",
+    "feat_item_sales.yml": """
+models:
+  - name: feat_item_sales
+    description: One row per item and day, known the day after.
+""",
+}
+
+
+def make_project(folder: Path) -> Path:
+    """Copy the project to `folder` and put the bakery beside the shop; returns the folder."""
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
+        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "dagster.yaml"):
+        shutil.copyfile(PROJECT / name, folder / name)
+    files = {
+        "sources/bakery.yaml": SOURCE.format(first=FIRST, last=FIRST + dt.timedelta(days=DAYS - 1)),
+        "feature_repo/features/bakery.yaml": FEATURES,
+        "ml_assets/defs/models/demand/defs.yaml": MODEL,
+        **{f"dbt_project/models/bakery/{name}": text for name, text in DBT.items()},
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text.lstrip())
+    write_sales(folder / "sales.parquet")
+    return folder
+
+
+def write_sales(path: Path) -> None:
+    """Sales that depend on the item and, for some items, on warmth and price together."""
+    rng, rows = np.random.default_rng(4), []
+    for number in range(DAYS):
+        day = FIRST + dt.timedelta(days=number)
+        for shop in range(6):
+            for at, item in enumerate(("roll", "cake", "ice")):
+                warmth, price = float(rng.uniform(0, 30)), float(rng.choice([2.0, 3.0]))
+                wanted = (20, 8, 2)[at] + (warmth if at == 2 else 0) * (1.5 if price == 2.0 else 0.5)
+                sold = max(round(wanted + rng.normal()), 0)
+                rows.append([f"{day}-{shop}-{item}", str(day), item, str(price), str(warmth), str(sold)])
+    names = ("sale_id", "day", "item", "price", "warmth", "sold")
+    columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    pq.write_table(pa.table(columns, names=list(names)), path)

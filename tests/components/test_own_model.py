@@ -1,0 +1,114 @@
+"""A data scientist's own table and model: YAML and SQL in a copy of the project, materialized by its own jobs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from bakery import DAYS, FIRST, RUN, make_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    made = make_project(tmp_path_factory.mktemp("own") / "project")
+    yield made
+    python(made, "-m", "serving", "stop")
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def python(project: Path, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of the copied project."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
+    env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
+    env |= {"ML_ASSETS_PORT": str(port)} if port else {}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs(project: Path, port: int) -> dict[str, dict[str, Any]]:
+    days = str(FIRST), str(FIRST + dt.timedelta(days=DAYS - 1))
+    done = python(project, "-c", RUN, *days, port=port)
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"job"')]
+    assert len(found) == 2, done.stderr[-3000:]
+    return {each["job"]: each for each in found}
+
+
+@pytest.fixture
+def ask(runs: dict[str, dict[str, Any]], port: int) -> Iterator[Any]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        yield lambda body: client.post("/demand", json=body)
+
+
+def test_the_table_becomes_a_champion(runs: dict[str, dict[str, Any]]) -> None:
+    assert [run["failed"] for run in runs.values()] == [{}, {}]
+    ingested, trained = runs["bakery_ingest"], runs["bakery_train"]
+    assert set(ingested["made"]) >= {"bakery/sales", "mart_sales", "feat_item_sales"}
+    assert set(trained["made"]) >= {"bakery/online_store", "demand/training_set", "demand/champion"}
+    assert trained["made"]["demand/champion"]["promoted"] is True
+    assert "beats" in trained["made"]["demand/champion"]["reason"]
+
+
+def test_every_check_passes(runs: dict[str, dict[str, Any]]) -> None:
+    checks = runs["bakery_ingest"]["checks"] | runs["bakery_train"]["checks"]
+    assert {
+        "bakery/sales:nothing_lost",
+        "bakery/online_store:offline_equals_online",
+        "demand/training_set:no_leak",
+        "demand/training_set:labels_differ",
+        "demand/evaluation:beats_reference",
+        "demand/deployment:answers",
+    } <= set(checks)
+    assert [name for name, passed in checks.items() if not passed] == []
+
+
+def test_nothing_of_the_shop_was_touched(runs: dict[str, dict[str, Any]]) -> None:
+    made = {*runs["bakery_ingest"]["made"], *runs["bakery_train"]["made"]}
+    assert {key for key in made if key.startswith(("shop/", "product_recommender/", "stg_", "taxi"))} == set()
+
+
+def test_the_service_answers_with_the_champion(ask: Any, runs: dict[str, dict[str, Any]]) -> None:
+    champion = runs["bakery_train"]["made"]["demand/champion"]["version"]
+    hot, cold = (ask({"item": "ice", "price": 2.0, "warmth": warmth}).json() for warmth in (28.0, 2.0))
+    assert (hot["model_version"], hot["arm"], hot["degraded"], hot["known"]) == (champion, "champion", [], True)
+    assert hot["value"] > cold["value"] + 10
+    stranger = ask({"item": "bagel", "price": None, "warmth": None, "event": "b-1"})
+    assert (stranger.status_code, stranger.json()["known"], stranger.json()["event"]) == (200, False, "b-1")
+
+
+def test_a_wrong_request_is_refused_with_its_fields(ask: Any) -> None:
+    answer = ask({"item": "ice", "price": "two", "sold": 3})
+    assert answer.status_code == 422
+    assert {each["field"] for each in answer.json()["fields"]} == {"price", "warmth", "sold"}
+
+
+def test_answers_are_logged_with_what_they_were_made_from(ask: Any, project: Path) -> None:
+    said = ask({"item": "ice", "price": 3.0, "warmth": 20.0}).json()
+    logs = project / "var" / "simulated" / "models" / "demand"
+    found: list[dict[str, Any]] = []
+    for _ in range(300):
+        lines = [line for path in logs.rglob("*.jsonl") for line in path.read_text().splitlines()]
+        found = [one for line in lines if (one := json.loads(line)).get("prediction_id") == said["prediction_id"]]
+        if found:
+            break
+        time.sleep(0.1)
+    (line,) = found
+    assert (line["keys"], line["request"]) == ({"item": "ice"}, {"price": 3.0, "warmth": 20.0})
+    assert line["value"] == said["value"]
+    assert len(line["features"][0]) == 4  # price, warmth, days_sold, mean_sold
