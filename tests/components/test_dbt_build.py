@@ -38,7 +38,7 @@ def warehouse(shop: Settings) -> dg.AssetsDefinition:
 
     from ml_assets.components.warehouse import DbtWarehouse
 
-    (assets,) = DbtWarehouse().build_defs(TestComponentTree.for_test().load_context).assets or []
+    assets, *_ = DbtWarehouse().build_defs(TestComponentTree.for_test().load_context).assets or []
     assert isinstance(assets, dg.AssetsDefinition)
     return assets
 

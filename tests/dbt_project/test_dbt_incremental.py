@@ -10,7 +10,8 @@ import duckdb
 from dbt_warehouse import PROJECT, Warehouse
 from tiny_lake import DAYS, day, write_day, write_random_lake
 
-MODELS = sorted(path.stem for path in PROJECT.glob("models/*/*.sql"))
+LAYERS = ("staging", "intermediate", "features", "marts")
+MODELS = sorted(path.stem for layer in LAYERS for path in PROJECT.glob(f"models/{layer}/*.sql"))
 
 # Single days, an empty day, a week, and two months at once; 91 and 98 end a decision's horizon or begin one.
 RUNS = [(0, 20), (21, 33), (34, 34), (35, 88), (89, 89), (90, 90), (91, 97), (98, DAYS - 1)]
