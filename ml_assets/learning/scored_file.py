@@ -19,7 +19,7 @@ from ml_assets.learning.scoring import PIECE, Piece, groups, join_parts, publish
 from ml_assets.registry.lock import file_lock
 from ml_assets.registry.versions import VersionRef
 
-BUFFER = 1 << 20
+BUFFER = 1 << 16
 """Bytes read ahead of each column: a whole column chunk of a large row group would not be constant memory."""
 
 
@@ -116,14 +116,14 @@ def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start:
 
     A piece ends with the last group that ends within its `rows`, or with the first group where that is larger.
     """
+    wanted = pa.schema([(name, pa.float32()) for name in features])
     for table in _whole_groups(_batches(frame, [*keys, *features], start, rows), keys[:-1], rows):
         start += len(table)
-        yield Piece(start, partial(_load, table, keys, features))
+        yield Piece(start, partial(_load, table, keys, wanted))
 
 
-def _load(table: pa.Table, keys: list[str], features: list[str]) -> tuple[pa.Table, pa.Table]:
-    wanted = pa.schema([(name, pa.float32()) for name in features])
-    return table.select(keys), table.select(features).cast(wanted, safe=False)  # as a training set rounds them
+def _load(table: pa.Table, keys: list[str], wanted: pa.Schema) -> tuple[pa.Table, pa.Table]:
+    return table.select(keys), table.select(wanted.names).cast(wanted, safe=False)  # as a training set rounds them
 
 
 def _whole_groups(batches: Iterator[pa.RecordBatch], group: list[str], rows: int) -> Iterator[pa.Table]:

@@ -59,6 +59,16 @@ def test_the_scores_are_those_of_predict_to_the_bit(
     assert found.tobytes() == expected.tobytes()
 
 
+@settings(max_examples=20, deadline=None)
+@given(sizes=st.lists(st.integers(0, 300), min_size=2, max_size=6), seed=st.integers(0, 99))
+def test_what_was_scored_before_does_not_show(any_version: VersionRef, sizes: list[int], seed: int):
+    predict, rng = Predictor(any_version), np.random.default_rng(seed)
+    for rows in sizes:
+        x = rng.normal(size=(rows, len(NAMES))).astype(np.float32)
+        found = predict(pa.table(list(x.T), names=list(NAMES)))
+        assert found.tobytes() == (any_version.booster().predict(x) if rows else np.empty(0)).tobytes()
+
+
 def test_what_no_tree_looks_at_is_not_needed_and_the_rest_is(any_version: VersionRef):
     predict, rng = Predictor(any_version), np.random.default_rng(5)
     table = pa.table({name: rng.normal(size=500).astype(np.float32) for name in NAMES})
