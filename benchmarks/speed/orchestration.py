@@ -35,7 +35,7 @@ RENEWED = (
 
 
 def measure(quick: bool, work: Path) -> Iterator[Result]:
-    """An empty step, then the graph at 10 M events beside the bare script, then one day more on top of it.
+    """An empty step, then the graph at 10 M events, one day more on top of it, and the bare script beside it.
 
     Quick: no spawned steps, and of the graph the job `ingest` alone.
     """
@@ -63,20 +63,20 @@ def _data(work: Path, millions: float) -> Iterator[Result]:
 
 
 def _whole(work: Path, millions: float) -> Iterator[Result]:
-    """Both jobs beside the whole script, then a day more beside what renewing all days takes."""
+    """Both jobs, a day more beside what renewing all days takes, then the whole script beside the jobs."""
     settings, (first, last) = fresh_home(work, "graph", millions), history()
     home = str(settings.home)
     ingest = child.run(f"{HERE}:run_ingest", home=home, first=str(first), last=str(last))
     train = child.run(f"{HERE}:run_train", home=home, last=str(last))
+    more = child.run(f"{HERE}:run_day", home=home, day=str(last + timedelta(days=1)))
+    anew = ingest.seconds + sum(train.answer["steps"][step] for step in RENEWED)
+    scale = f"{size(millions)}; peer: all days anew"
+    yield Result("orchestration: a day more", scale, more.seconds, peer=anew, peak_mb=more.answer["peak_mb"])
     floor = bare(work, millions)
     agree("tables", ingest.answer["tables"], floor.tables)
     agree("the model version", train.answer["version"], floor.version)
     seconds, peak = ingest.seconds + train.seconds, max(ingest.answer["peak_mb"], train.answer["peak_mb"])
     yield Result("orchestration: whole graph", size(millions), seconds, floor=floor.whole, peak_mb=peak)
-    more = child.run(f"{HERE}:run_day", home=home, day=str(last + timedelta(days=1)))
-    anew = ingest.seconds + sum(train.answer["steps"][step] for step in RENEWED)
-    scale = f"{size(millions)}; peer: all days anew"
-    yield Result("orchestration: a day more", scale, more.seconds, peer=anew, peak_mb=more.answer["peak_mb"])
 
 
 def agree(what: str, ours: object, bare: object) -> None:
