@@ -37,15 +37,26 @@ PAGES: Mapping[Path, tuple[str, ...] | None] = {PROJECT / "README.md": MAIN, PRO
 def table(rows: list[dict[str, Any]], names: tuple[str, ...] | None = None) -> str:
     """The rows (of those names) as Markdown."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---" * len(HEADINGS) + "|"]
-    for row in rows:
+    for row in _together(rows):
         if names is not None and row["name"] not in names:
             continue
         unit = "" if row["unit"] == "exponent" else row["unit"]
-        timed = [f"{row[of]:,g} {unit}".strip() if row[of] is not None else "" for of in ("ours", "peer", "floor")]
+        timed = [_figure(row[of], unit) for of in ("ours", "peer", "floor")]
         ratios = [f"{row[of]:g}" if row[of] is not None else "" for of in ("ours_over_peer", "ours_over_floor")]
         peak = f"{row['peak_mb']:,.0f}" if row["peak_mb"] is not None else ""
         lines.append(f"| {' | '.join([row['name'], row['scale'], *timed, *ratios, peak])} |")
     return "\n".join(lines) + "\n"
+
+
+def _together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an item, and of a name, one after the other, whenever each was measured."""
+    names = [row["name"] for row in rows]
+    items = [name.partition(":")[0] for name in names]
+    return sorted(rows, key=lambda row: (items.index(row["name"].partition(":")[0]), names.index(row["name"])))
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:,.0f} {unit}" if value >= 1000 else f"{value:g} {unit}".strip()
 
 
 def rendered(page: str, rows: list[dict[str, Any]], names: tuple[str, ...] | None = None) -> str:
