@@ -19,7 +19,7 @@ from ml_assets.settings import PROJECT, VARIABLES
 
 PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "dbt_project" / "README.md"]
 OUR_FOLDERS = ("ml_assets/", "serving/", "feature_repo/", "dbt_project/", "shops/", "benchmarks/", "docs/", "tests/")
-NOT_KEPT = ("benchmarks/results/", "shops/my_shop.yaml", "growth.svg")
+NOT_KEPT = ("benchmarks/results/", "shops/my_shop.yaml")
 """What `make bench` and a reader make."""
 EXPORTED = re.findall(r'"(ML_ASSETS_\w+)":', (PROJECT / "ml_assets" / "settings.py").read_text())
 RECOMMENDER = MODELS / "product_recommender" / "defs.yaml"
