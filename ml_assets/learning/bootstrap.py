@@ -8,7 +8,7 @@ sums: total gain over number of groups).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,13 +78,21 @@ def _by_customer(customer: NDArray[np.integer], values: FloatArray, customers: i
 
 def _draw(total: FloatArray, count: FloatArray, draws: int, seed: int) -> FloatArray:
     """[draws, columns] mean gain of each draw of customers, with replacement; NaN without groups."""
-    customers = len(total)
-    generator = np.random.default_rng(seed)
-    step = max(1, _CELLS // max(customers, 1))
+    customers, at = len(total), 0
     drawn = np.full((draws, total.shape[1]), np.nan)
-    for start in range(0, draws if customers else 0, step):
-        size = min(step, draws - start)
-        weights = generator.multinomial(customers, np.full(customers, 1 / customers), size=size).astype(float)
+    for counts in cluster_draws(customers, draws, seed, _CELLS // max(customers, 1)):
+        weights = counts.astype(float)
         above, below = weights @ total, weights @ count
-        np.divide(above, below, out=drawn[start : start + size], where=below > 0)
+        np.divide(above, below, out=drawn[at : at + len(counts)], where=below > 0)
+        at += len(counts)
     return drawn
+
+
+def cluster_draws(clusters: int, draws: int, seed: int, step: int) -> Iterator[NDArray[np.int64]]:
+    """How often each cluster is in each draw with replacement: [at most `step`, clusters] at a time, `draws` in all.
+
+    The same seed gives the same draws, whatever `step`; without clusters there is none.
+    """
+    generator, step = np.random.default_rng(seed), max(1, step)
+    for start in range(0, draws if clusters else 0, step):
+        yield generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=min(step, draws - start))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,15 @@ class Judged:
     lists: IntArray
     hit: IntArray
     values: dict[str, FloatArray]
+
+
+def slice_masks(slices: Mapping[str, NDArray[np.object_]]) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """The rows [n] of each slice, by column and value, in the order of the values."""
+    return {
+        (column, value): values == value
+        for column, values in slices.items()
+        for value in sorted({str(one) for one in values})
+    }
 
 
 def ranked(spec: ModelSpec, frame: Frame, score: FloatArray, name: str) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.learning import metrics
 from ml_assets.learning.bootstrap import paired_intervals
-from ml_assets.learning.contenders import Contender, Judged, judge, ranked
+from ml_assets.learning.contenders import Contender, Judged, judge, ranked, slice_masks
 from ml_assets.learning.evaluation import CANDIDATE, Gain, PartResult, SliceResult
 from ml_assets.learning.metrics import FloatArray
 from ml_assets.learning.spec import ModelSpec
@@ -54,11 +54,7 @@ def judge_lists(
 def _summary(spec: ModelSpec, frame: Frame, contenders: dict[str, Judged]) -> PartResult:
     own = contenders[CANDIDATE]
     others = {name: judged for name, judged in contenders.items() if name != CANDIDATE}
-    kept = {
-        (column, value): column_values == value
-        for column, column_values in frame.slices.items()
-        for value in sorted({str(one) for one in column_values})
-    }
+    kept = slice_masks(frame.slices)
     sliced = {
         (where, name): metrics.relevance_metric(spec.gate.metric, judged.hit, frame.truth, keep)
         for where, keep in kept.items()

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ml_assets.learning.contenders import Contender
+from ml_assets.learning.bootstrap import cluster_draws
+from ml_assets.learning.contenders import Contender, slice_masks
 from ml_assets.learning.evaluation import CANDIDATE, Gain, PartResult, SliceResult
 from ml_assets.learning.labelled import Labelled, load_labelled
 from ml_assets.learning.metrics import FloatArray
@@ -74,11 +75,7 @@ def summary(spec: ModelSpec, frame: Labelled, scores: Scores) -> PartResult:
     """Values, gains of the candidate with intervals, slices, and the gate's metric over time."""
     names, truth = ROW_METRICS[spec.task], frame.truth
     everything = np.ones(len(truth), dtype=bool)
-    kept = {
-        (column, value): values == value
-        for column, values in frame.slices.items()
-        for value in sorted({str(one) for one in values})
-    }
+    kept = slice_masks(frame.slices)
     asked = {name: Asked(name, everything) for name in names}
     asked |= {"=".join(where): Asked(spec.gate.metric, keep) for where, keep in kept.items()}
     others = [name for name in scores if name != CANDIDATE]
@@ -164,10 +161,7 @@ def _gain(one: Asked, truth: FloatArray, own: FloatArray, other: FloatArray, wei
 def _draws(frame: Labelled, draws: int, seed: int) -> Iterator[FloatArray]:
     """Weights [some draws, n] of clusters drawn with replacement, in pieces; the same for every contender."""
     clusters, rows = int(frame.cluster.max(initial=-1)) + 1, len(frame.cluster)
-    generator, step = np.random.default_rng(seed), max(1, CELLS // max(rows, 1))
-    for start in range(0, draws if clusters else 0, step):
-        size = min(step, draws - start)
-        counts = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
+    for counts in cluster_draws(clusters, draws, seed, CELLS // max(rows, 1)):
         yield counts[:, frame.cluster].astype(np.float64)
 
 
