@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -136,29 +135,7 @@ class Events:
 
     def line(self, asked: Asked, answered: Answered, seconds: float, served_by: str) -> dict[str, Any]:
         """The prediction with the request and the features it was made from."""
-        request, answer, pointer, config = asked.request, answered.answer, answered.pointer, self._config
-        assert isinstance(request, EventRequest)  # noqa: S101  # this kind parsed it
-        assert isinstance(answer, Prediction)  # noqa: S101  # and made that
-        return {
-            "kind": "prediction",
-            "prediction_id": asked.prediction_id,
-            "time": asked.at.isoformat(),
-            "logged_at": datetime.now(UTC).isoformat(),
-            "as_of": pointer.as_of.isoformat() if pointer else None,
-            "model_version": answered.model_version,
-            "arm": answered.arm.value,
-            "release_id": answered.release_id,
-            "event": request.event,
-            "keys": dict(zip(config.keys, request.given(config.keys), strict=True)),
-            "request": dict(zip(config.request, request.given(config.request), strict=True)),
-            "known": answer.customer_known,
-            self._says: answer.value,
-            "feature_names": answered.features,
-            "features": answer.features if answered.features else [],
-            "degraded": answer.degraded,
-            "served_by": served_by,
-            "latency_ms": round(seconds * 1e3, 3),
-        }
+        return lines.event(asked, answered, seconds, served_by, config=self._config, says=self._says)
 
     def body(self, asked: Asked, answered: Answered) -> dict[str, Any]:
         """Probability or value."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from serving.events import EventRequest
+from serving.config import ServiceConfig
+from serving.events import EventRequest, Prediction
 from serving.schemas import FeedbackRequest, RecommendRequest, Refusal
 from serving.scorer import Answer
 
@@ -34,12 +35,7 @@ def prediction(asked: Asked, answered: Answered, seconds: float, served_by: str)
     assert isinstance(request, RecommendRequest)  # noqa: S101  # rankings only
     assert isinstance(answer, Answer)  # noqa: S101  # made of them
     return {
-        "kind": "prediction",
-        "prediction_id": asked.prediction_id,
-        "time": asked.at.isoformat(),
-        "logged_at": datetime.now(UTC).isoformat(),
-        "as_of": pointer.as_of.isoformat() if pointer else None,
-        "model_version": answered.model_version,
+        **_head(asked, answered),
         "index": pointer.index if pointer else None,
         "arm": answered.arm.value,
         "release_id": answered.release_id,
@@ -55,10 +51,55 @@ def prediction(asked: Asked, answered: Answered, seconds: float, served_by: str)
         "scores": answer.scores,
         "propensities": answer.propensities,
         "sources": answer.sources,
-        "feature_names": answered.features,
-        "features": answer.features if answered.features else [],
+        **_features(answered),
         "unknown_products": answer.unknown_products,
-        "degraded": answer.degraded,
+        **_tail(answered, seconds, served_by),
+    }
+
+
+def event(
+    asked: Asked, answered: Answered, seconds: float, served_by: str, *, config: ServiceConfig, says: str
+) -> dict[str, Any]:
+    """A predicted label, called `says`, with the request and the features it was made from; the prior has none."""
+    request, answer = asked.request, answered.answer
+    assert isinstance(request, EventRequest)  # noqa: S101  # binary and regression only
+    assert isinstance(answer, Prediction)  # noqa: S101  # made of them
+    return {
+        **_head(asked, answered),
+        "arm": answered.arm.value,
+        "release_id": answered.release_id,
+        "event": request.event,
+        "keys": dict(zip(config.keys, request.given(config.keys), strict=True)),
+        "request": dict(zip(config.request, request.given(config.request), strict=True)),
+        "known": answer.customer_known,
+        says: answer.value,
+        **_features(answered),
+        **_tail(answered, seconds, served_by),
+    }
+
+
+def _head(asked: Asked, answered: Answered) -> dict[str, Any]:
+    pointer = answered.pointer
+    return {
+        "kind": "prediction",
+        "prediction_id": asked.prediction_id,
+        "time": asked.at.isoformat(),
+        "logged_at": datetime.now(UTC).isoformat(),
+        "as_of": pointer.as_of.isoformat() if pointer else None,
+        "model_version": answered.model_version,
+    }
+
+
+def _features(answered: Answered) -> dict[str, Any]:
+    return {
+        "feature_names": answered.features,
+        "features": answered.answer.features if answered.features else [],
+    }
+
+
+def _tail(answered: Answered, seconds: float, served_by: str) -> dict[str, Any]:
+    return {
+        "degraded": answered.answer.degraded,
         "served_by": served_by,
         "latency_ms": round(seconds * 1e3, 3),
     }
