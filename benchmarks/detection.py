@@ -35,8 +35,8 @@ from rich.table import Table
 from benchmarks.replayed_shops import HEALTHY, SCENARIOS, ShopPlan, live_through, plans
 from benchmarks.watched import Watched, episodes, watch
 from ml_assets.files import write_text_atomically
-from ml_assets.learning.spec import SHOP, ModelSpec, SplitSpec, model_specs
-from ml_assets.settings import PROJECT, load_settings
+from ml_assets.learning.spec import ModelSpec, SplitSpec, model_specs
+from ml_assets.settings import PROJECT, SHOP, load_settings
 
 DAYS = 2
 MAX_ALARMS = 1 / 100

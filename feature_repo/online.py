@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from feature_repo.reader import OnlineReader, open_reader
+from ml_assets.settings import SHOP
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-SHOP = "shop"
 __all__ = ["OnlineReader", "materialize", "open_reader"]
 
 WINDOW = timedelta(days=3)

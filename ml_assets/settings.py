@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SecretStr
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+SHOP = "shop"
+"""The source that `ML_ASSETS_SHOP` names; every other one is a file of `sources/`."""
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "0",

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
-from ml_assets.settings import Settings, load_settings
+from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.settings import SHOP, Settings, load_settings
 
 PRELOADED = ("duckdb", "pyarrow.parquet", "feast", "lightgbm", "mlflow", "optuna", "matplotlib.pyplot", "scipy.sparse")
 

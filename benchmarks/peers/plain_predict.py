@@ -34,8 +34,8 @@ def predict_day(*, home: str, shop: str, version: str, day: str, out: str, chunk
     from feature_repo.store import open_store
     from ml_assets.learning.batch import active_customers, index_as_of
     from ml_assets.learning.decisions import at_decision, candidate_table, midnight
-    from ml_assets.learning.spec import SHOP, model_specs
-    from ml_assets.settings import Settings
+    from ml_assets.learning.spec import model_specs
+    from ml_assets.settings import SHOP, Settings
 
     settings, (spec,), ref = Settings(home=Path(home), shop=shop), model_specs(SHOP), load_version(Path(version))
     as_of = midnight(date.fromisoformat(day) + timedelta(days=1))

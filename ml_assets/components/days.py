@@ -7,35 +7,28 @@ from functools import cache
 
 import dagster as dg
 
-from ml_assets.settings import Settings
+from ml_assets.ingestion.beside import source_of
+from ml_assets.settings import SHOP, Settings
 
 
 def shop_days(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Daily partitions from the shop's first day to its last one (or to yesterday, when it is still trading)."""
-    start, end = _calendar(settings)
-    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=None if end is None else end.isoformat())
+    return source_days(settings, SHOP)
 
 
 def source_days(settings: Settings, source: str) -> dg.DailyPartitionsDefinition:
     """Daily partitions of a source's calendar; `shop` is the shop's."""
-    from ml_assets.ingestion.beside import SHOP, source_of
-
-    if source == SHOP:
-        return shop_days(settings)
-    calendar = source_of(source, settings).calendar
-    end = None if calendar.end is None else (calendar.end + timedelta(days=1)).isoformat()
-    return dg.DailyPartitionsDefinition(start_date=calendar.start.isoformat(), end_date=end)
+    start, end = _calendar(settings, source)
+    return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=None if end is None else end.isoformat())
 
 
 def shop_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
     """Hours since the shop's first day, without an end: the service may be asked long after the last raw file."""
-    return dg.HourlyPartitionsDefinition(start_date=datetime.combine(_calendar(settings)[0], datetime.min.time()))
+    return dg.HourlyPartitionsDefinition(start_date=datetime.combine(_calendar(settings, SHOP)[0], datetime.min.time()))
 
 
 @cache
-def _calendar(settings: Settings) -> tuple[date, date | None]:
+def _calendar(settings: Settings, source: str) -> tuple[date, date | None]:
     """First day, and the day after the last one."""
-    from ml_assets.ingestion.spec import load_source
-
-    calendar = load_source(settings.shop_file).calendar
+    calendar = source_of(source, settings).calendar
     return calendar.start, None if calendar.end is None else calendar.end + timedelta(days=1)

@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.components.days import source_days
-from ml_assets.ingestion.beside import SHOP, source_of, sources_beside
+from ml_assets.ingestion.beside import source_of, sources_beside
 from ml_assets.ingestion.spec import SourceSpec, TableSpec
-from ml_assets.settings import load_settings
+from ml_assets.settings import SHOP, load_settings
 
 LANDING = "landing"
 LANDS = {"ml_assets/lands": "true"}

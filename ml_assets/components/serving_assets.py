@@ -2,14 +2,17 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.components.days import shop_days
 from ml_assets.components.model_assets import HISTORY, model_asset, told
-from ml_assets.learning.spec import SHOP, ModelSpec, Task
-from ml_assets.settings import Settings, load_settings
+from ml_assets.learning.spec import ModelSpec, Task
+from ml_assets.settings import SHOP, Settings, load_settings
+
+if TYPE_CHECKING:
+    from serving.build import BentoRef
 
 ONLINE = dg.AssetKey(["feast", "online_store"])
 PROBED = 50
@@ -47,38 +50,15 @@ def _service_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetCheck
         as_of = datetime.fromisoformat(retrieval_index["as_of"])
         index = Path(retrieval_index["path"])
         bento = build_bento(spec, Path(champion["path"]), load_settings(), index_folder=index, as_of=as_of)
-        return dg.MaterializeResult(
-            value={**vars(bento), "path": str(bento.path)},
-            data_version=dg.DataVersion(bento.digest),
-            metadata={"tag": bento.tag, "path": dg.MetadataValue.path(bento.path)},
-        )
+        return _built(bento)
 
     @model_asset(spec, deps=[ONLINE], kinds={"bentoml", "http"})
     def deployment(
         service: dict[str, Any], champion: dict[str, Any], retrieval_index: dict[str, Any]
     ) -> dg.MaterializeResult[Any]:
         """The model server: with the first champion at once, with a later one through shadow and canary."""
-        from serving.build import BentoRef
-        from serving.rollout import roll_out
-
-        bento = BentoRef(**{**service, "path": Path(service["path"])})
-        rolled = roll_out(
-            served_by(spec),
-            spec,
-            bento,
-            as_of=datetime.fromisoformat(retrieval_index["as_of"]),
-            version=Path(champion["path"]),
-            index=Path(retrieval_index["path"]),
-        )
-        return dg.MaterializeResult(
-            value={"url": rolled.url, "version": rolled.version},
-            metadata={
-                "endpoint": dg.MetadataValue.url(f"{rolled.url}{spec.serving.route}"),
-                "version": rolled.version,
-                "release": rolled.text,
-                "restarted": rolled.restarted,
-            },
-        )
+        as_of, index = datetime.fromisoformat(retrieval_index["as_of"]), Path(retrieval_index["path"])
+        return _rolled_out(spec, service, champion, as_of, index)
 
     @dg.asset_check(asset=deployment, blocking=True)
     def answers(deployment: dict[str, Any]) -> dg.AssetCheckResult:
@@ -105,30 +85,13 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         settings = load_settings()
         moment = as_of(spec, settings)
         bento = build_bento(spec, Path(champion["path"]), settings, index_folder=None, as_of=moment)
-        return dg.MaterializeResult(
-            value={**vars(bento), "path": str(bento.path), "as_of": moment.isoformat()},
-            data_version=dg.DataVersion(bento.digest),
-            metadata={"tag": bento.tag, "path": dg.MetadataValue.path(bento.path)},
-        )
+        return _built(bento, as_of=moment.isoformat())
 
     @model_asset(spec, deps=[online], kinds={"bentoml", "http"})
     def deployment(service: dict[str, Any], champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """The model server with the champion, on a port of its own."""
-        from serving.build import BentoRef
-        from serving.rollout import roll_out
-
-        said = {**service, "path": Path(service["path"])}
-        as_of = datetime.fromisoformat(said.pop("as_of"))
-        version = Path(champion["path"])
-        rolled = roll_out(served_by(spec), spec, BentoRef(**said), as_of=as_of, version=version, index=None)
-        return dg.MaterializeResult(
-            value={"url": rolled.url, "version": rolled.version},
-            metadata={
-                "endpoint": dg.MetadataValue.url(f"{rolled.url}{spec.serving.route}"),
-                "version": rolled.version,
-                "restarted": rolled.restarted,
-            },
-        )
+        bento = {name: said for name, said in service.items() if name != "as_of"}
+        return _rolled_out(spec, bento, champion, datetime.fromisoformat(service["as_of"]), None)
 
     @dg.asset_check(asset=deployment, blocking=True)
     def answers(deployment: dict[str, Any]) -> dg.AssetCheckResult:
@@ -144,6 +107,33 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
 
     return [service, deployment, answers]
+
+
+def _built(bento: "BentoRef", **beside: str) -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(
+        value={**vars(bento), "path": str(bento.path), **beside},
+        data_version=dg.DataVersion(bento.digest),
+        metadata={"tag": bento.tag, "path": dg.MetadataValue.path(bento.path)},
+    )
+
+
+def _rolled_out(
+    spec: ModelSpec, bento: dict[str, Any], champion: dict[str, Any], as_of: datetime, index: Path | None
+) -> dg.MaterializeResult[Any]:
+    from serving.build import BentoRef
+    from serving.rollout import roll_out
+
+    built = BentoRef(**{**bento, "path": Path(bento["path"])})
+    rolled = roll_out(served_by(spec), spec, built, as_of=as_of, version=Path(champion["path"]), index=index)
+    return dg.MaterializeResult(
+        value={"url": rolled.url, "version": rolled.version},
+        metadata={
+            "endpoint": dg.MetadataValue.url(f"{rolled.url}{spec.serving.route}"),
+            "version": rolled.version,
+            **({"release": rolled.text} if spec.ranks else {}),
+            "restarted": rolled.restarted,
+        },
+    )
 
 
 def served_by(spec: ModelSpec) -> Settings:

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.components.days import source_days
-from ml_assets.ingestion.beside import SHOP, sources_beside
-from ml_assets.settings import PROJECT, Settings, load_settings
+from ml_assets.ingestion.beside import sources_beside
+from ml_assets.settings import PROJECT, SHOP, Settings, load_settings
 
 LAKE = "lake"
 """The dbt source that stands for the shop's raw tables; another source is called as it is."""

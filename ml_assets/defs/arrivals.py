@@ -13,8 +13,8 @@ from ml_assets.defs.jobs import asset_jobs
 from ml_assets.ingestion.arrivals import Arrivals, arrivals, late_days, signature
 from ml_assets.ingestion.errors import IngestionError
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.spec import SHOP, model_specs
-from ml_assets.settings import Settings, load_settings
+from ml_assets.learning.spec import model_specs
+from ml_assets.settings import SHOP, Settings, load_settings
 
 LAND = "land"
 

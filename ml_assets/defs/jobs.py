@@ -11,8 +11,8 @@ from ml_assets.components.model_assets import FEATURES
 from ml_assets.components.monitoring_assets import monitoring_group
 from ml_assets.defs.resources import forked
 from ml_assets.ingestion.beside import sources_beside
-from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
-from ml_assets.settings import Settings, load_settings
+from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.settings import SHOP, Settings, load_settings
 
 Job: TypeAlias = UnresolvedAssetJobDefinition
 

@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 
 from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.settings import PROJECT, SHOP, Settings
 
 SOURCES = PROJECT / "sources"
-SHOP = "shop"
 
 
 @cache

@@ -28,13 +28,9 @@ from ml_assets.learning.sections import (
     TuningSpec,
 )
 from ml_assets.retrieval.spec import RetrievalSpec
-from ml_assets.settings import PROJECT
-
-SHOP = "shop"
-"""The source every deployment has; the others are the files of `sources/`."""
+from ml_assets.settings import PROJECT, SHOP
 
 __all__ = [
-    "SHOP",
     "DriftSpec",
     "GateSpec",
     "ModelSpec",

@@ -14,8 +14,8 @@ import yaml
 from feature_repo.declared import SHOP_SERVICES, file_of, service_names
 from ml_assets.ingestion.beside import sources_beside
 from ml_assets.learning.labelled_columns import spine_columns
-from ml_assets.learning.spec import SHOP, ModelSpec
-from ml_assets.settings import PROJECT
+from ml_assets.learning.spec import ModelSpec
+from ml_assets.settings import PROJECT, SHOP
 
 DBT_MODELS = PROJECT / "dbt_project" / "models"
 

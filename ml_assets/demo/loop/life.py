@@ -13,12 +13,12 @@ from ml_assets.demo.loop.bad_model import train_bad_model
 from ml_assets.demo.loop.crowd import Crowd, DayOfTraffic
 from ml_assets.demo.loop.graph import Graph, daemon, fresh_cut
 from ml_assets.demo.loop.story import Point, Teller, must
-from ml_assets.learning.spec import SHOP, model_specs
+from ml_assets.learning.spec import model_specs
 from ml_assets.registry import journal
 from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.registry.versions import load_version
 from ml_assets.release import begin
-from ml_assets.settings import Settings
+from ml_assets.settings import SHOP, Settings
 from ml_assets.simulation.spec import SimulationSpec
 from ml_assets.warehouse import some_customers
 
