@@ -17,10 +17,8 @@ HEADINGS = ("what", "scale", "ours", "peer", "floor", "ours/peer", "ours/floor",
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"
 MAIN = (
     "offline: point-in-time join",
-    "offline: point-in-time join, memory",
     "online: materialize",
     "online: one customer's features p99",
-    "online: 100 products' features p99",
     "serving: throughput",
     "serving: /recommend p99",
     "batch: scoring",
