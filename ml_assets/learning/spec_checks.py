@@ -14,7 +14,8 @@ import yaml
 from feature_repo.declared import SHOP_SERVICES, file_of, service_names
 from ml_assets.ingestion.beside import sources_beside
 from ml_assets.learning.labelled_columns import spine_columns
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.learning.scales import metrics_of
+from ml_assets.learning.spec import ModelSpec, model_specs
 from ml_assets.settings import PROJECT, SHOP
 
 DBT_MODELS = PROJECT / "dbt_project" / "models"
@@ -45,6 +46,13 @@ def _problems(spec: ModelSpec, models: Path) -> Iterator[tuple[str, str]]:
     sources = (SHOP, *sources_beside())
     if spec.source not in sources:
         yield "source", f"there is no source {spec.source!r}; allowed: {', '.join(sources)}"
+    metrics = metrics_of(spec.task)
+    if spec.gate.metric not in metrics:
+        yield "metric", f"gate.metric is {spec.gate.metric!r}; a {spec.task.value} model can have {', '.join(metrics)}"
+    offset = spec.serving.port_offset
+    sharing = [each.name for each in model_specs() if each.name != spec.name and each.serving.port_offset == offset]
+    if sharing:
+        yield "port_offset", f"serving.port_offset {offset} is {sharing[0]}'s already; each model has a port of its own"
     services = service_names()
     if spec.feature_service not in services:
         yield "feature_service", f"there is no {spec.feature_service!r}; allowed: {', '.join(services)}"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ml_assets.settings import PROJECT
 
 FIRST, DAYS = dt.date(2025, 1, 1), 60
+PORT_OFFSET = 20  # as MODEL says
 FOLDERS = ("ml_assets", "feature_repo", "dbt_project", "shops", "sources", "serving")
 RUN = """
 import json, sys
@@ -85,6 +86,7 @@ attributes:
   split: {train: 30, validation: 6, test: 10, holdout: 4, warmup_days: 3}
   tuning: {trials: 2, rounds: 30}
   training: {rounds: 200, early_stopping: 20, params: {min_data_in_leaf: 5, feature_fraction: 1.0}} # of four features
+  serving: {port_offset: 20}
   gate: {draws: 200, slice_tolerance: 1.0}
 """
 DBT = {

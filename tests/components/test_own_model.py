@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from bakery import DAYS, FIRST, RUN, make_project
+from bakery import DAYS, FIRST, PORT_OFFSET, RUN, make_project
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def python(project: Path, *arguments: str, port: int = 0) -> subprocess.Complete
     """Run Python in a process of the copied project."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
     env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
-    env |= {"ML_ASSETS_PORT": str(port)} if port else {}
+    env |= {"ML_ASSETS_PORT": str(port - PORT_OFFSET)} if port else {}
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
 

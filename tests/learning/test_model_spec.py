@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ml_assets.learning.spec import MODELS, GateSpec, ModelSpec, Task, load_model_spec, model_specs
+from ml_assets.learning.spec import MODELS, GateSpec, ModelSpec, ServingSpec, Task, load_model_spec, model_specs
 from ml_assets.learning.spec_checks import SpecError, check_spec
 from ml_assets.schemas import FOLDER, schemas
 
@@ -74,6 +74,28 @@ def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(changes: dict
         check_spec(spec, TAXI)
     assert said in str(told.value)
     assert f"{TAXI}:{line}: {key}" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "said"),
+    [
+        (
+            {"gate": GateSpec(metric="ndcg_10")},
+            "metric: average_precision",
+            "a binary model can have average_precision",
+        ),
+        ({"serving": ServingSpec()}, "port_offset: 10", "serving.port_offset 0 is product_recommender's already"),
+    ],
+)
+def test_what_a_section_says_must_fit_the_task_and_the_other_models(
+    changes: dict[str, Any], line: str, said: str
+) -> None:
+    spec = load_model_spec(TAXI).model_copy(update=changes)
+    at = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(line))
+    with pytest.raises(SpecError) as told:
+        check_spec(spec, TAXI)
+    assert said in str(told.value)
+    assert f"{TAXI}:{at}: {line.partition(':')[0]}" in str(told.value)
 
 
 def test_the_schemas_for_editors_are_current() -> None:
