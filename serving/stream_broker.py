@@ -38,6 +38,9 @@ LOOK = 0.5
 AHEAD_KBYTES = 16 * 1024
 """Requests that librdkafka may fetch ahead."""
 
+AGAIN = 60.0
+"""Seconds until the same trouble is told again: librdkafka tries, and says so, twenty times a second."""
+
 Failed = tuple[Outgoing, KafkaError]
 
 
@@ -52,6 +55,7 @@ class Broker:
 
     def __init__(self, spec: StreamingSpec, where: str, leave: Leave) -> None:
         self._spec, self._leave = spec, leave
+        self._heard: dict[int, float] = {}
         self._references = References(where)
         try:
             given = self._references.resolve_all(spec.config)
@@ -184,6 +188,10 @@ class Broker:
 
     def _hear(self, error: KafkaError) -> None:
         """What librdkafka says of its connections, which it restores by itself."""
+        now = time.monotonic()
+        if now - self._heard.get(error.code(), -AGAIN) < AGAIN:
+            return
+        self._heard[error.code()] = now
         logger.warning("the broker's connection: %s", self._references.mask(error.str()))
 
 
