@@ -22,6 +22,7 @@ OUR_FOLDERS = ("ml_assets/", "serving/", "feature_repo/", "dbt_project/", "shops
 NOT_KEPT = ("benchmarks/results/", "shops/my_shop.yaml")
 """What `make bench` and a reader make."""
 EXPORTED = re.findall(r'"(ML_ASSETS_\w+)":', (PROJECT / "ml_assets" / "settings.py").read_text())
+ENVIRONMENT = 'eval "$(.venv/bin/python -m ml_assets env)"'
 RECOMMENDER = MODELS / "product_recommender" / "defs.yaml"
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
@@ -65,6 +66,13 @@ def _simple_commands(command: str) -> list[list[str]]:
     inner = re.findall(r"\$\(([^)]*)\)", command)
     parts = [part for text in [*inner, command] for part in re.split(r"&&|\||;|<", text)]
     return [shlex.split(part.replace('"$(', "").replace(')"', "")) for part in parts if part.count("'") % 2 == 0]
+
+
+@each_page
+def test_dagsters_commands_come_after_their_environment(page: Path) -> None:
+    called = [re.match(r"dg |dagster ", command) is not None for command in commands(page)]
+    told = [command.startswith(ENVIRONMENT) for command in commands(page)]
+    assert True not in called or True in told[: called.index(True)]
 
 
 def _understood(words: list[str], graph: Any) -> None:
