@@ -53,16 +53,21 @@ def check_parity(
     sample: int = 500,
     seed: int = 7,
     service: str = "product_recommender",
+    *,
+    keys: pd.DataFrame | None = None,
 ) -> ParityReport:
     """Compare a sample of keys at `as_of`, the moment the online store was materialized for.
 
     Half of the sample are pairs with a history, half are customers and products that never met; a stranger
-    is in it too. Of a service that a feature file declares, keys of its views are put together by chance. Values
+    is in it too. Of a service that a feature file declares, keys of its views are put together by chance. `keys` are
+    compared instead of a sample where they are given: texts, a column per join key, missing counts as a stranger. Values
     are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way `reader` is
     `open_reader`.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
-    if service in SHOP_SERVICES:
+    if keys is not None:
+        keys = keys.fillna(STRANGER)
+    elif service in SHOP_SERVICES:
         keys = _sample(store, moment, sample, seed)
     else:
         keys = _declared_sample(store, file_of(service), service, moment, sample=sample, seed=seed)

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ml_assets.components.label_checks import label_checks
+from ml_assets.components.label_checks import label_checks, leak_check
 from ml_assets.components.pictures import picture
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.settings import load_settings
@@ -98,7 +98,9 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
         said = ", ".join(f"{part} {ceiling:.2f}" for part, ceiling in ceilings.items())
         return dg.AssetCheckResult(passed=passed, description=f"share of the truth among the candidates: {said}")
 
-    return [training_set, truth_within_reach] if spec.ranks else [training_set, *label_checks(spec, training_set)]
+    if spec.ranks:
+        return [training_set, truth_within_reach, leak_check(spec, training_set)]
+    return [training_set, *label_checks(spec, training_set)]
 
 
 def _refit(spec: ModelSpec) -> dg.AssetsDefinition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,38 +60,58 @@ def evaluate(
         ValueError: when the gate's metric is unknown.
         KeyError: when the training set lacks a feature of the candidate.
     """
-    allowed = metrics_of(spec.task)
-    if spec.gate.metric not in allowed:
-        raise ValueError(f"{spec.name}: gate.metric {spec.gate.metric!r} is not one of {', '.join(allowed)}")
+    _require_metric(spec)
     inputs = _inputs(spec, dataset, version, champion, evidently)
     published = evaluation_folder(settings, spec.name, version.version) / RESULT
     if published.exists() and (known := read_result(published)).inputs == inputs:
         return known
+    result, lists = judged(spec, settings, dataset, version, champion)
+    result = result.model_copy(update={"inputs": inputs})
+    _publish(spec, settings, dataset, version, result, lists=lists, evidently=evidently)
+    return result
+
+
+def judged(
+    spec: ModelSpec,
+    settings: Settings,
+    dataset: DatasetRef,
+    version: VersionRef,
+    champion: VersionRef | None = None,
+    *,
+    parts: Sequence[Part] = EVALUATED,
+) -> tuple[EvaluationResult, pa.Table]:
+    """The evaluation itself, and every contender's lists or predictions; writes and logs nothing.
+
+    Args and errors as of `evaluate`, and:
+
+    Args:
+        parts: those that are judged, as far as the training set has them; the test among them.
+    """
+    _require_metric(spec)
     rival = None if champion is None or champion.version == version.version else champion
     boosters = {CANDIDATE: version} | ({} if rival is None else {CHAMPION: rival})
-    parts, tables = {}, []
-    for part in EVALUATED:
-        if dataset.manifest.split[part]:
-            judge = judge_lists if spec.ranks else judge_rows
-            parts[part.value], lists = judge(
-                spec, settings, dataset, part, versions=boosters, wanted=_features(dataset, boosters)
-            )
-            tables.append(lists)
+    wanted, judge = _features(dataset, boosters), judge_lists if spec.ranks else judge_rows
+    there = [part for part in parts if dataset.manifest.split[part]]
+    found = {part: judge(spec, settings, dataset, part, versions=boosters, wanted=wanted) for part in there}
     result = EvaluationResult(
         model=spec.name,
         version=version.version,
         run_id=version.run_id,
         training_set=dataset.fingerprint,
         champion=champion.version if champion else None,
-        reference=_reference(parts[Part.TEST.value], spec.gate.metric),
+        reference=_reference(found[Part.TEST][0], spec.gate.metric),
         metric=spec.gate.metric,
         confidence=spec.gate.confidence,
-        parts=parts,
+        parts={part.value: summary for part, (summary, _) in found.items()},
         notes=_notes(dataset, rival),
-        inputs=inputs,
     )
-    _publish(spec, settings, dataset, version, result, lists=pa.concat_tables(tables), evidently=evidently)
-    return result
+    return result, pa.concat_tables([lists for _, lists in found.values()])
+
+
+def _require_metric(spec: ModelSpec) -> None:
+    allowed = metrics_of(spec.task)
+    if spec.gate.metric not in allowed:
+        raise ValueError(f"{spec.name}: gate.metric {spec.gate.metric!r} is not one of {', '.join(allowed)}")
 
 
 def _inputs(

@@ -5,28 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ml_assets.learning.decisions import EVENT_TIMESTAMP, NOW
-from ml_assets.learning.metrics import FloatArray
+from ml_assets.learning.metrics import FloatArray, IntArray
 from ml_assets.learning.row_metrics import auc, once
+from ml_assets.learning.sampling import sample_groups
 from ml_assets.learning.spec import ModelSpec, Task
 from ml_assets.learning.split import Part
 from ml_assets.learning.training_set import ROWS, DatasetRef, load_rows
-
-if TYPE_CHECKING:
-    from feast import FeatureStore
+from ml_assets.settings import Settings
 
 LEARNED = (Part.TRAIN, Part.VALIDATION)
 SAMPLE = 2000
 """Events of which the features are looked up once more, just before."""
+LISTS = 200
+"""Lists of each part that a ranking's features are judged on."""
 AT_THE_EVENT = 0.2
 """Share of the events at whose very moment a feature may change."""
+
+MEASURES = {Task.BINARY: "AUC", Task.REGRESSION: "rank correlation", Task.RANKING: "AUC within a list"}
 
 
 @dataclass(frozen=True)
@@ -49,55 +52,88 @@ def label_problems(spec: ModelSpec, dataset: DatasetRef) -> list[str]:
     return problems
 
 
-def find_leaks(spec: ModelSpec, dataset: DatasetRef, store: FeatureStore) -> list[Leak]:
+def find_leaks(spec: ModelSpec, dataset: DatasetRef, settings: Settings) -> list[Leak]:
     """Every feature that leaks, judged on train and validation.
 
-    A feature alone predicts the label when its AUC (binary), or the absolute rank correlation with it (regression),
-    reaches `gate.leak`. It is known too late when for more than `AT_THE_EVENT` of the events it is another one a
-    microsecond earlier: then its row carries the time of the event itself, and may well hold it. Events at midnight say
-    nothing about that: what is known of the day before changes then.
+    A feature alone predicts the label when its AUC (binary), the absolute rank correlation with it (regression), or its
+    mean AUC within the lists (ranking, relevant or not) reaches `gate.leak`. It is known too late when for more than
+    `AT_THE_EVENT` of the events it is another one a microsecond earlier: then its row carries the time of the event
+    itself, and may well hold it. Events at midnight say nothing about that, hence a ranking's decisions do not: what is
+    known of the day before changes then.
+
+    Args:
+        spec: the model.
+        dataset: its training set.
+        settings: the deployment, whose feature store is asked again.
     """
-    return [*_alone(spec, dataset), *_at_the_event(spec, dataset, store)]
+    return [*_alone(spec, dataset), *([] if spec.ranks else _at_the_event(spec, dataset, settings))]
 
 
 def _alone(spec: ModelSpec, dataset: DatasetRef) -> list[Leak]:
     features = dataset.manifest.features
-    parts = [load_rows(dataset, part, features, spec) for part in LEARNED]
-    label = np.concatenate([rows.label for rows in parts]).astype(np.float64)
+    x, label, group = _learned(spec, dataset)
     found = []
     for at, feature in enumerate(features):
-        column = np.concatenate([rows.x[:, at] for rows in parts]).astype(np.float64)
-        strength = max(_strength(one, label, spec.task) for one in (column, np.isfinite(column).astype(np.float64)))
+        column = x[:, at].astype(np.float64)
+        ways = (column, np.isfinite(column).astype(np.float64))
+        strength = max(_strength(one, label, group, spec.task) for one in ways)
         if strength >= spec.gate.leak:
-            measure = "AUC" if spec.task is Task.BINARY else "rank correlation"
-            text = f"{feature} alone predicts {spec.label} ({measure} {strength:.3f}): is it known before the event?"
-            found.append(Leak(feature, text))
+            said = f"{feature} alone predicts {spec.label} ({MEASURES[spec.task]} {strength:.3f})"
+            found.append(Leak(feature, f"{said}: is it known before {'the decision' if spec.ranks else 'the event'}?"))
     return found
 
 
-def _strength(column: FloatArray, label: FloatArray, task: Task) -> float:
+def _learned(spec: ModelSpec, dataset: DatasetRef) -> tuple[NDArray[np.float32], FloatArray, IntArray]:
+    """Features [n, F], label [n] and list [n] of the rows learned from; of a ranking a sample of its lists.
+
+    A ranking's label is whether the row is relevant.
+    """
+    parts = [load_rows(dataset, part, dataset.manifest.features, spec) for part in LEARNED]
+    if spec.ranks:
+        parts = [rows.take(sample_groups(rows.sizes, LISTS, spec.training.seed)) for rows in parts]
+    label = np.concatenate([rows.label for rows in parts]).astype(np.float64)
+    sizes = np.concatenate([rows.sizes for rows in parts])
+    group: IntArray = np.repeat(np.arange(len(sizes)), sizes)
+    relevant = (label >= spec.truth_grade).astype(np.float64)
+    return np.concatenate([rows.x for rows in parts]), relevant if spec.ranks else label, group
+
+
+def _strength(column: FloatArray, label: FloatArray, group: IntArray, task: Task) -> float:
     """How well a column orders the label, 0.5 or 0 when not at all; where it is missing it says nothing."""
     known = np.isfinite(column)
     column, label = column[known], label[known]
     if len(np.unique(column)) < 2 or len(np.unique(label)) < 2 or known.sum() < known.size / 10:
         return 0.0
-    if task is Task.BINARY:
-        area = float(auc(label, column, once(len(label)))[0])
-        return max(area, 1 - area)
-    return abs(float(np.corrcoef(_ranks(column), _ranks(label))[0, 1]))
+    if task is Task.REGRESSION:
+        return abs(float(np.corrcoef(_ranks(column), _ranks(label))[0, 1]))
+    area = float(auc(label, column, once(len(label)))[0]) if task is Task.BINARY else _within(column, label, group[known])
+    return max(area, 1 - area)
 
 
-def _ranks(values: FloatArray) -> FloatArray:
+def _within(column: FloatArray, relevant: FloatArray, group: IntArray) -> float:
+    """Mean over the lists of the share of pairs (relevant, not) that the column has in order, ties being half."""
+    code = np.unique(column, return_inverse=True)[1]
+    size = np.bincount(group)
+    apart = _ranks(group * (code.max() + 1) + code)  # list by list: ranks within each, behind all lists before it
+    rank = apart - (np.cumsum(size) - size)[group]
+    hits, sums = np.bincount(group, relevant), np.bincount(group, rank * relevant)
+    pairs = hits * (size - hits)
+    both = pairs > 0
+    return float(np.mean((sums - hits * (hits + 1) / 2)[both] / pairs[both])) if both.any() else 0.5
+
+
+def _ranks(values: FloatArray | IntArray) -> FloatArray:
     """Mean rank of each value; equal values share one."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
-def _at_the_event(spec: ModelSpec, dataset: DatasetRef, store: FeatureStore) -> list[Leak]:
+def _at_the_event(spec: ModelSpec, dataset: DatasetRef, settings: Settings) -> list[Leak]:
     from feature_repo.historical import training_frame
-    from feature_repo.store import feature_names, join_keys
+    from feature_repo.store import feature_names, join_keys, open_store
 
+    store = open_store(settings)
     keys, names = join_keys(store, spec.feature_service), feature_names(store, spec.feature_service)
     columns = list(dict.fromkeys([*keys, EVENT_TIMESTAMP, NOW, *names]))
     table = pq.read_table(dataset.path / ROWS, columns=columns, filters=[("split", "=", Part.TRAIN.value)])
