@@ -14,24 +14,28 @@ from feature_repo.stores.duckdb_source import DuckDBSource
 _TYPES = {"int": Int64, "float": Float64, "bool": Bool}
 
 
-def declared_objects() -> tuple[list[Entity], list[FeatureView], list[FeatureService]]:
+Objects = tuple[list[Entity], list[FeatureView], list[FeatureService]]
+
+
+def declared_objects() -> Objects:
     """Entities, views and services of all feature files."""
-    entities: list[Entity] = []
-    views: list[FeatureView] = []
-    services: list[FeatureService] = []
-    for file in declared().values():
-        known = {
-            name: Entity(name=name, join_keys=[spec.key], value_type=ValueType.STRING, description=spec.description)
-            for name, spec in file.entities.items()
-        }
-        made = {name: _view(name, file, known) for name in file.views}
-        entities += known.values()
-        views += made.values()
-        services += [
-            FeatureService(name=name, features=_projections(made, spec.views), description=spec.description)
-            for name, spec in file.services.items()
-        ]
+    files = [objects_of(file) for file in declared().values()]
+    entities, views, services = ([each for found in files for each in found[kind]] for kind in range(3))
     return entities, views, services
+
+
+def objects_of(file: FeatureFile) -> Objects:
+    """Entities, views and services of one feature file."""
+    known = {
+        name: Entity(name=name, join_keys=[spec.key], value_type=ValueType.STRING, description=spec.description)
+        for name, spec in file.entities.items()
+    }
+    made = {name: _view(name, file, known) for name in file.views}
+    services = [
+        FeatureService(name=name, features=_projections(made, spec.views), description=spec.description)
+        for name, spec in file.services.items()
+    ]
+    return list(known.values()), list(made.values()), services
 
 
 def _view(name: str, file: FeatureFile, entities: dict[str, Entity]) -> FeatureView:

@@ -11,10 +11,12 @@ import pandas as pd
 from feast import FeatureStore
 
 from feature_repo.declared import SHOP_SERVICES, FeatureFile, file_of
+from feature_repo.description import OnlineStoreError
 from feature_repo.materialization import online_store
 from feature_repo.online import open_reader
 from feature_repo.store import feature_names
 from feature_repo.stores.session import instant, open_session
+from feature_repo.stores.wide import table_of
 from feature_repo.transforms import FloatArray
 
 TOLERANCE = 1e-9
@@ -76,6 +78,22 @@ def check_parity(
     ways = {"feast": _feast(store, service, keys, now, names), "reader": _reader(store, service, keys, now)}
     mismatches = [each for way, online in ways.items() for each in _differences(keys, names, offline, online, way)]
     return ParityReport(rows=len(keys), features=len(names), mismatches=mismatches)
+
+
+def materialized_for(store: FeatureStore, service: str) -> datetime:
+    """The moment (naive: UTC) up to which every view of a service is in the online store.
+
+    Raises:
+        OnlineStoreError: when one of them was never materialized.
+    """
+    asked = {each.name for each in store.get_feature_service(service).feature_view_projections}
+    online, moments = online_store(store), []
+    for view in (view for view in store.list_feature_views() if view.name in asked):
+        known = online.progress(store.config, table_of(store.config, view))
+        if known is None:
+            raise OnlineStoreError(f"view {view.name} is not in the online store: materialize it first")
+        moments.append(known.watermark)
+    return datetime.fromtimestamp(min(moments) / 1e6, UTC).replace(tzinfo=None)
 
 
 def _sample(store: FeatureStore, moment: datetime, sample: int, seed: int) -> pd.DataFrame:
