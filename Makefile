@@ -1,6 +1,7 @@
 # Everything runs from .venv, made from the hash-pinned lock. `make help` lists the targets.
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 SHOP ?= simulated
+MODEL ?= product_recommender
 DATA ?=
 BIN := .venv/bin
 STAMP := .venv/.synced
@@ -12,7 +13,7 @@ export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-loop ui mlflow-ui stop test lint format reference lock clean bench bench-quality bench-scale bench-release bench-drift \
+.PHONY: help setup demo demo-loop ui mlflow-ui stop check-model test lint format reference lock clean bench bench-quality bench-scale bench-release bench-drift \
   bench-detection bench-swaps
 
 help: ## list the targets
@@ -44,6 +45,9 @@ mlflow-ui: setup ## MLflow on http://127.0.0.1:5000: runs, metrics, model versio
 
 stop: setup ## stop the model server that demo or deployment left running
 	@$(BIN)/python -m ml_assets stop
+
+check-model: setup ## put a model's champion through the conformance suite: MODEL=<name> SHOP=<name>
+	@$(BIN)/python -m ml_assets check-model $(MODEL)
 
 test: setup ## all tests
 	$(BIN)/python -m pytest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,10 @@ def add_commands(commands: Any) -> None:
         command = commands.add_parser(name, help=explained)
         for flags, options in arguments:
             command.add_argument(*flags, **options)
-        command.add_argument("--model", choices=models, default=models[0])
+        if name in NAMING:
+            command.add_argument("model", choices=models)
+        else:
+            command.add_argument("--model", choices=models, default=models[0])
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
@@ -111,6 +115,13 @@ def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, conso
     return 0
 
 
+def _check_model(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
+    from ml_assets.conformance.show import check_and_show
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its server and its folder end with it, as by ctrl-C
+    return check_and_show(settings, spec, console)
+
+
 def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
     from serving.stream_process import become_stream
 
@@ -121,6 +132,8 @@ def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, cons
     become_stream(settings, spec.name)
 
 
+NAMING = ("check-model",)
+"""Commands that name their model instead of taking the first one."""
 REASON = (("--reason",), {"default": "by hand", "help": "for the journal"})
 COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Command]] = {
     "why": (
@@ -131,6 +144,7 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
         ],
         _why,
     ),
+    "check-model": ("put a model's champion through the conformance suite; 0 only when nothing failed", [], _check_model),
     "reproduce": (
         "retrain a version from its recorded inputs and compare hashes",
         [(("version",), {"help": "version id"})],

@@ -64,7 +64,7 @@ def newest_events(spec: ModelSpec, settings: Settings, keys: tuple[str, ...], co
     columns = [*(f"{key}::varchar as {key}" for key in keys), *(f"{name}::double as {name}" for name in spec.request)]
     order = f"order by {spec.time} desc, {spec.entity} limit {count}"
     with connect(settings) as warehouse:
-        found: pa.Table = warehouse.execute(f"select {', '.join(columns)} from {spec.spine} {order}").to_arrow_table()
+        found: pa.Table = warehouse.sql(f"select {', '.join(columns)} from {spec.spine} {order}").to_arrow_table()
     rows: list[dict[str, Any]] = found.to_pylist()
     return rows
 

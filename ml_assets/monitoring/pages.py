@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_assets.files import write_text_atomically
 from ml_assets.learning.charts import UNCLEAR, inline
@@ -20,6 +20,9 @@ from ml_assets.monitoring.reports import report_path
 from ml_assets.monitoring.skew import SKEW, SkewReport
 from ml_assets.registry.release import Arm
 from ml_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import jinja2
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -122,23 +125,32 @@ def _promised(report: QualityReport) -> list[tuple[str, Estimate | None, str]]:
 
 def _write(spec: ModelSpec, settings: Settings, name: str, report: Any, **values: Any) -> Path:
     """Render `<name>.html` with the report to the page beside it."""
+    path = report_path(settings, spec.name, name, report.day, "html")
+    write_text_atomically(path, environment().get_template(f"{name}.html").render(spec=spec, report=report, **values))
+    return path
+
+
+def environment(*beside: Path) -> jinja2.Environment:
+    """What renders pages: the templates here, and those of other folders that extend their `base.html`."""
     import jinja2
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*beside, _TEMPLATES]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=_number, percent=_percent, ms=_milliseconds)
-    path = report_path(settings, spec.name, name, report.day, "html")
-    write_text_atomically(path, environment.get_template(f"{name}.html").render(spec=spec, report=report, **values))
-    return path
+    made.filters.update(number=_number, signed=_signed, percent=_percent, ms=_milliseconds)
+    return made
 
 
 def _number(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:+.4f}"
 
 
 def _percent(value: float | None) -> str:

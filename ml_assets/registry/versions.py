@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BOOSTER = "booster.txt"
 DESCRIPTION = "model.json"
+SEAL = "model.json.sha256"
+"""SHA-256 of the description: its parameters and metrics are in no address. Versions from before have none."""
 
 
 class CorruptedVersionError(ValueError):
@@ -98,6 +100,7 @@ def publish_version(
                 "created_from": dict(created_from),
             }
             (aside / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+            (aside / SEAL).write_text(sha256_file(aside / DESCRIPTION) + "\n")
     return load_version(path)
 
 
@@ -123,7 +126,9 @@ def load_version(path: Path) -> VersionRef:
             f"{ref.booster_file}: SHA-256 is {found[:12]}, {DESCRIPTION} names {ref.sha256[:12]}; the file "
             "was altered after it was published. Remove the folder and train again."
         )
-    if version_id(booster, ref.name, ref.features, ref.created_from) != ref.version:
+    seal = path / SEAL
+    unsealed = seal.is_file() and seal.read_bytes().strip() != sha256_file(path / DESCRIPTION).encode()
+    if unsealed or version_id(booster, ref.name, ref.features, ref.created_from) != ref.version:
         raise CorruptedVersionError(
             f"{path / DESCRIPTION}: its content is not what version {ref.version} was published with. Remove "
             "the folder and train again."
