@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
+from ml_assets.learning.training_set import DatasetRef
+from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
 
 os.environ.update(QUIET)
@@ -74,6 +77,30 @@ def elsewhere(tiny_shop: Settings, tmp_path: Path) -> Settings:
     shutil.copy(tiny_shop.warehouse, copy.warehouse)
     shutil.copytree(tiny_shop.shop_home / "feast", copy.shop_home / "feast")
     return copy
+
+
+@pytest.fixture(scope="session")
+def shop_spec() -> ModelSpec:
+    """A model of the tiny shop."""
+    return ModelSpec(
+        name="recommender",
+        description="d",
+        spine="mart_recommendation_spine",
+        feature_service="product_recommender",
+        slices=("customer_kind", "popularity_tier"),
+        split=SplitSpec(train=3, validation=1, test=2, holdout=1, warmup_days=14),
+        training=TrainingSpec(negatives=6),
+        retrieval=RetrievalSpec(total=12),
+    )
+
+
+@pytest.fixture(scope="session")
+def built(tiny_shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
+    """The tiny shop's training set."""
+    from feature_repo.store import open_store
+    from ml_assets.learning.dataset import build_training_set
+
+    return build_training_set(shop_spec, tiny_shop, open_store(tiny_shop))
 
 
 def shared_data(name: str) -> Path:

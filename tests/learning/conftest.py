@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from tiny_training_set import small_spec, write_dataset
 
-from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
+from ml_assets.learning.spec import ModelSpec
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.registry.versions import VersionRef
-from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.settings import Settings
 
 
@@ -25,29 +24,6 @@ def spec() -> ModelSpec:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory, spec: ModelSpec) -> DatasetRef:
     return write_dataset(tmp_path_factory.mktemp("sets") / "0123456789abcdef", spec)
-
-
-@pytest.fixture(scope="session")
-def shop_spec() -> ModelSpec:
-    return ModelSpec(
-        name="recommender",
-        description="d",
-        spine="mart_recommendation_spine",
-        feature_service="product_recommender",
-        slices=("customer_kind", "popularity_tier"),
-        split=SplitSpec(train=3, validation=1, test=2, holdout=1, warmup_days=14),
-        training=TrainingSpec(negatives=6),
-        retrieval=RetrievalSpec(total=12),
-    )
-
-
-@pytest.fixture(scope="session")
-def built(tiny_shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
-    """The tiny shop's training set."""
-    from feature_repo.store import open_store
-    from ml_assets.learning.dataset import build_training_set
-
-    return build_training_set(shop_spec, tiny_shop, open_store(tiny_shop))
 
 
 @pytest.fixture
