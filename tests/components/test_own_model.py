@@ -17,6 +17,11 @@ import httpx
 import pytest
 from bakery import DAYS, FIRST, PORT_OFFSET, RUN, make_project
 
+ITEMS = (
+    *("determinism", "save and load", "parity", "strangers", "latency", "baseline", "shuffled labels"),
+    "planted leak",
+)
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -112,3 +117,25 @@ def test_answers_are_logged_with_what_they_were_made_from(ask: Any, project: Pat
     assert (line["keys"], line["request"]) == ({"item": "ice"}, {"price": 3.0, "warmth": 20.0})
     assert line["value"] == said["value"]
     assert len(line["features"][0]) == 4  # price, warmth, days_sold, mean_sold
+
+
+def test_the_champion_conforms_and_the_deployment_stays_as_it_was(
+    runs: dict[str, dict[str, Any]], project: Path, port: int
+) -> None:
+    home, stays = project / "var" / "simulated", ("models", "lake", "feast", "bentoml")
+    files = [file for name in stays for file in (home / name).rglob("*") if file.is_file()]
+    before = {file: file.stat().st_mtime_ns for file in files if "predictions" not in file.parts}
+    done = python(project, "-m", "ml_assets", "check-model", "demand", port=port)
+    assert done.returncode == 0, done.stdout + done.stderr
+    champion = runs["bakery_train"]["made"]["demand/champion"]["version"]
+    found = json.loads((home / "models" / "demand" / "conformance" / champion / "result.json").read_text())
+    assert {each["item"]: each["outcome"] for each in found["verdicts"]} == dict.fromkeys(ITEMS, "passed")
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    alive = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5, trust_env=False).json()
+    assert alive["model_version"] == champion  # the running server was left alone
+
+
+def test_a_model_without_a_champion_says_what_to_run(project: Path, runs: dict[str, dict[str, Any]]) -> None:
+    done = python(project, "-m", "ml_assets", "check-model", "taxi_tips")
+    assert done.returncode == 1
+    assert "dg launch --job chicago_taxi_train" in done.stdout
