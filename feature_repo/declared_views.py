@@ -19,8 +19,14 @@ Objects = tuple[list[Entity], list[FeatureView], list[FeatureService]]
 
 def declared_objects() -> Objects:
     """Entities, views and services of all feature files."""
-    files = [objects_of(file) for file in declared().values()]
-    entities, views, services = ([each for found in files for each in found[kind]] for kind in range(3))
+    entities: list[Entity] = []
+    views: list[FeatureView] = []
+    services: list[FeatureService] = []
+    for file in declared().values():
+        own_entities, own_views, own_services = objects_of(file)
+        entities += own_entities
+        views += own_views
+        services += own_services
     return entities, views, services
 
 

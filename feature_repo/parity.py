@@ -61,10 +61,17 @@ def check_parity(
     """Compare a sample of keys at `as_of`, the moment the online store was materialized for.
 
     Half of the sample are pairs with a history, half are customers and products that never met; a stranger
-    is in it too. Of a service that a feature file declares, keys of its views are put together by chance. `keys` are
-    compared instead of a sample where they are given: texts, a column per join key, missing counts as a stranger. Values
+    is in it too. Of a service that a feature file declares, keys of its views are put together by chance. Values
     are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way `reader` is
     `open_reader`.
+
+    Args:
+        store: the feature store.
+        as_of: the moment.
+        sample: keys compared.
+        seed: of the sample.
+        service: whose features are compared.
+        keys: compare these instead of a sample: texts, a column per join key; a missing one is a stranger's.
     """
     moment = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
     if keys is not None:

@@ -144,7 +144,11 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
         ],
         _why,
     ),
-    "check-model": ("put a model's champion through the conformance suite; 0 only when nothing failed", [], _check_model),
+    "check-model": (
+        "put a model's champion through the conformance suite; 0 only when nothing failed",
+        [],
+        _check_model,
+    ),
     "reproduce": (
         "retrain a version from its recorded inputs and compare hashes",
         [(("version",), {"help": "version id"})],

@@ -1,4 +1,4 @@
-"""The service asked by the suite: strange requests get an answer or a reason, ordinary ones within the promised time."""
+"""The service asked by the suite: strange requests get an answer or a reason, ordinary ones one in time."""
 
 from __future__ import annotations
 
@@ -63,14 +63,16 @@ def wrong_answer(spec: ModelSpec, said: dict[str, Any], one: Strange | None = No
         return f"degraded: {', '.join(degraded)}"
     if one and one.unknown and said["customer_known" if spec.ranks else "known"]:
         return "not marked as unknown"
-    if not spec.ranks:
-        return _wrong_value(spec, said)
+    return _wrong_list(spec, said, one.unlisted if one else ()) if spec.ranks else _wrong_value(spec, said)
+
+
+def _wrong_list(spec: ModelSpec, said: dict[str, Any], unlisted: tuple[str, ...]) -> str | None:
     products, scores = said["products"], said["scores"]
     if len(set(products)) != len(products) or len(products) > spec.serving.max_k or len(scores) != len(products):
         return f"{len(products)} products, {len(set(products))} of them distinct, {len(scores)} scores"
     if not all(_finite(score) for score in scores):
         return f"scores that are no numbers: {scores}"
-    lacking = sorted(set(one.unlisted if one else ()) - set(said["unknown_products"]))
+    lacking = sorted(set(unlisted) - set(said["unknown_products"]))
     return f"unknown, and not said to be: {', '.join(lacking)}" if lacking else None
 
 

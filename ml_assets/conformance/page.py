@@ -92,12 +92,12 @@ def _gains(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
 
     figure = Figure(figsize=(9.6, 0.7 + 0.42 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    for at, row in enumerate(reversed(rows.values())):
+    for at, row in enumerate(reversed(list(rows.values()))):
         colour = charts.GOOD if row["low"] > 0 else charts.BAD if row["high"] < 0 else charts.UNCLEAR
         axes.plot([row["low"], row["high"]], [at, at], color=colour, linewidth=2.5, solid_capstyle="round")
         axes.plot(row["gain"], at, "o", color=colour)
     axes.axvline(0, color="#23252b", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), list(reversed(rows)))
+    axes.set_yticks(range(len(rows)), list(rows)[::-1])
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.grid(axis="x", color="#e4e2dc")

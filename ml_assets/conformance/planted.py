@@ -30,7 +30,7 @@ LABEL, LATER, NEVER_ALONE = "planted__label", "planted_later__value", "planted_n
 DECLARED = f"""
 entities: {{{SERVICE}: {{key: {KEY}, description: A row of the training set.}}}}
 views:
-  planted_later: {{table: feat_planted_later, entities: [{SERVICE}], description: Too late., features: {{value: float}}}}
+  planted_later: {{table: feat_planted_later, entities: [{SERVICE}], description: Late., features: {{value: float}}}}
   planted_now: {{table: feat_planted_now, entities: [{SERVICE}], description: At once., features: {{value: float}}}}
 services:
   {SERVICE}: {{views: [planted_later, planted_now], description: Known only after the event.}}
@@ -56,7 +56,7 @@ def leaks(subject: Subject) -> Finding:
     moment = (
         f"a row stamped with the moment of the event is refused ({found.leaks.get(NEVER_ALONE, '')})"
         if found.off_midnight
-        else "rows stamped with the moment itself are not judged: all is asked at midnight, when the day before is known"
+        else "rows stamped with the moment itself are not judged: all is asked at midnight, as the day before is known"
     )
     return judged(
         problem,
@@ -131,7 +131,9 @@ def _warehouse(scratch: Settings, rows: pa.Table, label: str, seed: int) -> None
         for name, (after, value) in late.items():
             before = pa.array(np.full(len(rows), BEFORE))
             stamped = [
-                pa.table({KEY: rows[KEY], EVENT_TIMESTAMP: pc.add(rows[EVENT_TIMESTAMP], pa.scalar(moved)), "value": each})
+                pa.table(
+                    {KEY: rows[KEY], EVENT_TIMESTAMP: pc.add(rows[EVENT_TIMESTAMP], pa.scalar(moved)), "value": each}
+                )
                 for moved, each in ((timedelta(days=-1), before), (after, value))
             ]
             warehouse.register("stamped", pa.concat_tables(stamped))
@@ -150,7 +152,7 @@ def _joined(subject: Subject, scratch: Settings, rows: pa.Table, folder: Path) -
 
     store = open_store(scratch)
     entities, views, services = objects_of(FeatureFile.model_validate(yaml.safe_load(DECLARED)))
-    store.apply([*(view.batch_source for view in views), *entities, *views, *services])
+    store.apply([*entities, *views, *services])
     folder.mkdir()
     pq.write_table(rows, folder / "entities.parquet")
     training_frame(store, SERVICE, folder / "entities.parquet", folder / ROWS)

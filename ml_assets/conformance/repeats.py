@@ -144,5 +144,3 @@ def _same(one: FloatArray, other: FloatArray) -> bool:
 
 def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-

@@ -77,9 +77,9 @@ def _events(known: dict[str, Any], numbers: tuple[str, ...]) -> Iterator[Strange
         yield _case(f"{name} a text", {**known, name: "12"}, name, refuse=True)
         for what, value in FAR.items():
             yield _case(f"{name} {what}", {**known, name: value}, name)
-        for value in ("NaN", "Infinity", "1e999"):
-            said = json.dumps({**known, name: None}).replace(f'"{name}": null', f'"{name}": {value}')
-            yield Strange(f"{name} {value}", said.encode(), (name, "body"), refuse=True)
+        for none in ("NaN", "Infinity", "1e999"):
+            said = json.dumps({**known, name: None}).replace(f'"{name}": null', f'"{name}": {none}')
+            yield Strange(f"{name} {none}", said.encode(), (name, "body"), refuse=True)
     for name in known:
         left = {other: value for other, value in known.items() if other != name}
         yield _case(f"{name} missing", left, name, refuse=True)

@@ -124,7 +124,9 @@ def _training_set(settings: Settings, spec: ModelSpec, version: VersionRef) -> D
         raise NothingToCheckError(f"the champion's training set {dataset.path} is gone: {_remedy(spec)}")
     altered = dataset.altered()
     if altered:
-        raise NothingToCheckError(f"{dataset.path}: {', '.join(altered)} altered since: remove it, then {_remedy(spec)}")
+        raise NothingToCheckError(
+            f"{dataset.path}: {', '.join(altered)} altered since: remove it, then {_remedy(spec)}"
+        )
     return dataset
 
 

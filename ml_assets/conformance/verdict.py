@@ -35,7 +35,7 @@ class Finding(Frozen):
 
     outcome: Outcome
     text: str
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = Field(default_factory=dict)
 
 
 class Conformance(Frozen):

@@ -82,10 +82,7 @@ def judged(
 ) -> tuple[EvaluationResult, pa.Table]:
     """The evaluation itself, and every contender's lists or predictions; writes and logs nothing.
 
-    Args and errors as of `evaluate`, and:
-
-    Args:
-        parts: those that are judged, as far as the training set has them; the test among them.
+    Of `parts` those are judged that the training set has; the test must be among them. All else as of `evaluate`.
     """
     _require_metric(spec)
     rival = None if champion is None or champion.version == version.version else champion

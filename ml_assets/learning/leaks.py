@@ -106,7 +106,9 @@ def _strength(column: FloatArray, label: FloatArray, group: IntArray, task: Task
         return 0.0
     if task is Task.REGRESSION:
         return abs(float(np.corrcoef(_ranks(column), _ranks(label))[0, 1]))
-    area = float(auc(label, column, once(len(label)))[0]) if task is Task.BINARY else _within(column, label, group[known])
+    area = (
+        float(auc(label, column, once(len(label)))[0]) if task is Task.BINARY else _within(column, label, group[known])
+    )
     return max(area, 1 - area)
 
 

@@ -48,9 +48,7 @@ def test_a_champion_of_other_code_repeats_though_it_is_another(champion_of: Any)
 
 
 @pytest.mark.parametrize("when", ["always", "alone"])
-def test_scores_that_depend_on_chance_are_caught(
-    champion: Subject, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
+def test_scores_that_depend_on_chance_are_caught(champion: Subject, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     rng, honest = np.random.default_rng(1), Contender.scores
 
     def noisy(self: Contender, x: Any, columns: Any, threads: int) -> Any:

@@ -137,6 +137,8 @@ def test_a_server_of_its_own_answers_and_ends(shop_champion: Subject) -> None:
         assert shop_champion.client.get("/readyz").json()["model_version"] == shop_champion.version.version
         found = answers.strangers(shop_champion)
         assert found.outcome is Outcome.PASSED, found.text
-        family = [each for each in psutil.process_iter(["cmdline"]) if str(shop_champion.scratch.home) in str(each.info)]
+        family = [
+            each for each in psutil.process_iter(["cmdline"]) if str(shop_champion.scratch.home) in str(each.info)
+        ]
         assert family
     assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

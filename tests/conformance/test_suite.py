@@ -56,11 +56,10 @@ def test_a_champion_is_checked_and_nothing_is_changed(promoted: tuple[Settings, 
 
 
 def test_what_is_aside_is_gone_whatever_happens(promoted: tuple[Settings, ModelSpec]) -> None:
-    with pytest.raises(KeyboardInterrupt), open_subject(*promoted) as subject:
-        with subject.folder() as folder:
-            assert folder.is_dir()
-            home = subject.scratch.home
-            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), open_subject(*promoted) as subject, subject.folder() as folder:
+        assert folder.is_dir()
+        home = subject.scratch.home
+        raise KeyboardInterrupt
     assert not home.exists()
 
 
@@ -101,9 +100,7 @@ def report_of(*verdicts: Verdict) -> Conformance:
 
 
 def test_it_is_fine_only_when_something_passed_and_nothing_failed() -> None:
-    made = {
-        outcome: Verdict(item=outcome.value, title="t", outcome=outcome, text="because") for outcome in Outcome
-    }
+    made = {outcome: Verdict(item=outcome.value, title="t", outcome=outcome, text="because") for outcome in Outcome}
     assert report_of(made[Outcome.PASSED], made[Outcome.SKIPPED]).ok
     assert not report_of(made[Outcome.SKIPPED]).ok
     assert not report_of().ok
@@ -115,7 +112,10 @@ def test_the_page_and_the_table_say_all_of_it(champion_of: Any, capsys: pytest.C
     subject = champion_of(Task.REGRESSION)
     items = [item for item in ITEMS if item.name in {"baseline", "shuffled labels"}]
     fast = passed("1,000 requests", p99_ms=4.2, promised_ms=50.0, requests=1000)
-    items += [Item("latency", "Answers come", lambda _: fast), Item("odd", "Nothing <odd>", lambda _: failed("is <odd>"))]
+    items += [
+        Item("latency", "Answers come", lambda _: fast),
+        Item("odd", "Nothing <odd>", lambda _: failed("is <odd>")),
+    ]
     report = report_of(*(suite.verdict_of(item, subject) for item in items))
     page = publish(subject.settings, subject.spec, report)
     assert page.parent == conformance_folder(subject.settings, "tips", "0123456789ab")
