@@ -52,7 +52,7 @@ def shuffled(subject: Subject) -> Finding:
     nearest = max(found.values(), key=lambda run: run[1]["gain"] or -np.inf)[0]
     said = "; ".join(check.detail for check in nearest.checks if check.name != "slices")
     return passed(
-        f"{len(found)} trained on shuffled labels, test {metric} {values}, stopped by the gate, the nearest with {said}",
+        f"{len(found)} trained on shuffled labels, test {metric} {values}, stopped by the gate, the best by {said}",
         runs=runs,
     )
 

@@ -94,7 +94,7 @@ def _events(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection, split: Split,
         columns=", ".join(columns), time=spec.time, event_timestamp=EVENT_TIMESTAMP, now=NOW, spine=spec.spine,
         label=spec.label, entity=spec.entity,
     )  # fmt: skip
-    found: pa.Table = warehouse.execute(sql).to_arrow_table()
+    found: pa.Table = warehouse.sql(sql).to_arrow_table()
     return _numbered(spec, found)
 
 
