@@ -19,7 +19,7 @@ from ml_assets.learning.split import Part
 from ml_assets.learning.train import Fitted, fit
 from ml_assets.learning.training_set import MANIFEST, DatasetRef, load_rows
 from ml_assets.registry.versions import VersionRef
-from ml_assets.settings import Settings
+from ml_assets.settings import SHOP, Settings
 
 if TYPE_CHECKING:
     import httpx
@@ -132,4 +132,5 @@ def _training_set(settings: Settings, spec: ModelSpec, version: VersionRef) -> D
 
 def _remedy(spec: ModelSpec) -> str:
     """What makes a champion."""
-    return "run `make demo`" if spec.ranks else f"run `dg launch --job {spec.source}_train`"
+    job = "train" if spec.source == SHOP else f"{spec.source}_train"
+    return f"run `{'make demo' if spec.ranks else f'dg launch --job {job}'}`"

@@ -75,7 +75,7 @@ def test_an_item_that_raises_has_failed(champion: Subject) -> None:
 def test_without_a_champion_it_says_what_to_run_and_makes_nothing(settings: Settings, sets: Any) -> None:
     with pytest.raises(NothingToCheckError, match="make demo"):
         check_model(settings, sets[Task.RANKING][0])
-    with pytest.raises(NothingToCheckError, match="dg launch --job shop_train"):
+    with pytest.raises(NothingToCheckError, match="dg launch --job train"):
         check_model(settings, sets[Task.BINARY][0])
     assert not settings.home.exists()
 
