@@ -12,8 +12,8 @@ from ml_assets.ingestion.spec import SourceSpec, TableSpec
 from ml_assets.settings import SHOP, load_settings
 
 LANDING = "landing"
-LANDS = {"ml_assets/lands": "true"}
-"""Tag of the assets that bring rows from a source; the job `land` takes all that have it."""
+LANDS = "ml_assets/lands"
+"""Tag of the assets that bring rows of a source in, with the source's name; its landing job takes all that have it."""
 
 
 class EventSource(dg.Component, dg.Model, dg.Resolvable):
@@ -78,8 +78,8 @@ class EventSource(dg.Component, dg.Model, dg.Resolvable):
         assert taken is not None  # noqa: S101  # asked by the caller
 
         @dg.asset(
-            key=self._key(f"{table.name}_{LANDING}"), group_name=self.group, owners=[self.owner], tags=LANDS,
-            kinds={taken.kind, "parquet"}, pool=f"landing_{table.name}",
+            key=self._key(f"{table.name}_{LANDING}"), group_name=self.group, owners=[self.owner],
+            tags={LANDS: self.source}, kinds={taken.kind, "parquet"}, pool=f"landing_{table.name}",
             description=f"What {taken.named} has, as immutable raw files by day: each row, message or object once.",
         )  # fmt: skip
         def landed(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

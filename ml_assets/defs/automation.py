@@ -4,39 +4,41 @@ Each can be switched off in the UI. A sensor decides nothing: it gathers facts, 
 answer into a run whose tags say why it was started.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, TRAINED, Job, asset_jobs, retrained
+from ml_assets.defs.jobs import TRAINED, Job, asset_jobs, groups_of, retrained
+from ml_assets.defs.requests import (
+    CAUSE,
+    CHANGES,
+    MODEL,
+    REASON,
+    RUNNING,
+    Answer,
+    Requests,
+    answer,
+    busy,
+    day_jobs,
+    days_run,
+    source_run,
+    under_way,
+)
 from ml_assets.ingestion.arrivals import Arrivals, arrivals
-from ml_assets.ingestion.beside import source_of
-from ml_assets.ingestion.spec import load_source
+from ml_assets.ingestion.beside import source_of, sources_beside
 from ml_assets.learning.spec import ModelSpec, model_specs
-from ml_assets.runs import range_tags
-from ml_assets.settings import load_settings
-
-CAUSE, REASON, CHANGES, MODEL = (f"ml_assets/{name}" for name in ("cause", "reason", "changes", "model"))
-RUNNING = dg.DefaultSensorStatus.RUNNING
-BUSY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-Requests = Iterator[dg.RunRequest | dg.SkipReason]
-Answer = list[dg.RunRequest] | dg.SkipReason
+from ml_assets.settings import SHOP, load_settings
 
 
 @dg.definitions
 def automation() -> dg.Definitions:
     """`freshness_sensor`, `drift_sensor`, `release_sensor`, and the schedules of days, hours and weeks."""
     pause, jobs = load_settings().sensor_seconds, asset_jobs(load_settings())
+    days = [jobs[job] for source in (SHOP, *sources_beside()) for job in day_jobs(source)]
 
-    @dg.sensor(jobs=[jobs["daily"], jobs["retrain"]], minimum_interval_seconds=pause, default_status=RUNNING)
+    @dg.sensor(jobs=[*days, jobs["retrain"]], minimum_interval_seconds=pause, default_status=RUNNING)
     def freshness_sensor(context: dg.SensorEvaluationContext) -> Answer:
         """Late raw data, stale features, a model beyond its maximum age: brings them up to date as soon as it can."""
         return answer(_renewed(context))
@@ -61,17 +63,10 @@ def automation() -> dg.Definitions:
     )
 
 
-def answer(found: Requests) -> Answer:
-    """What a tick says: the runs it asks for, or else every reason why there are none."""
-    said = list(found)
-    asked = [each for each in said if isinstance(each, dg.RunRequest)]
-    reasons = [each.skip_message or "" for each in said if isinstance(each, dg.SkipReason)]
-    return asked or dg.SkipReason("; ".join(reasons))
-
-
 def _renewed(context: dg.SensorEvaluationContext) -> Requests:
     stale = stale_assets(context)
-    yield from _renew_data(context, stale)
+    for source in (SHOP, *sources_beside()):
+        yield from _renew_data(context, source, stale)
     for spec in model_specs():
         old = [key for key in stale if key.path[0] == spec.name and key.path[-1] in TRAINED]
         if old and not busy(context.instance, {MODEL: spec.name}):
@@ -102,7 +97,7 @@ def _daily_ingestion(daily: Job) -> dg.ScheduleDefinition:
     @dg.schedule(job=daily, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
     def daily_ingestion(context: dg.ScheduleEvaluationContext) -> Requests:
         """Every night: the days that have arrived, the features and the deployment on them, and the watch."""
-        found = _arrivals(context.scheduled_execution_time.date())
+        found = _arrivals(SHOP, context.scheduled_execution_time.date())
         yield dg.SkipReason(found.why) if found.days is None else days_run(found, cause="schedule")
 
     return daily_ingestion
@@ -143,11 +138,11 @@ def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext,
     for spec in ended:
         yield dg.SkipReason(f"{spec.name}: {spec.source}'s calendar ended, there is nothing new to learn")
     due = [spec for spec in model_specs() if spec not in ended]
-    failed = failed_data_checks(context) if due else []
+    failed = {source: failed_data_checks(context, source) for source in {spec.source for spec in due}}
     for spec in due:
         running = busy(context.instance, {MODEL: spec.name})
         try:
-            facts = gather(spec, settings, failed_data_checks=failed, in_flight=running)
+            facts = gather(spec, settings, failed_data_checks=failed[spec.source], in_flight=running)
         except (WarehouseError, FileNotFoundError) as error:
             yield dg.SkipReason(f"{spec.name}: {error}")
             continue
@@ -198,15 +193,10 @@ def retraining(
     )
 
 
-def busy(instance: dg.DagsterInstance, tags: dict[str, str]) -> bool:
-    """Whether a run with these tags waits or works."""
-    return bool(instance.get_runs(dg.RunsFilter(tags=tags, statuses=BUSY), limit=1))
-
-
-def failed_data_checks(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> list[str]:
-    """The data checks whose newest evaluation failed: "asset: check: text"."""
+def failed_data_checks(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, source: str) -> list[str]:
+    """The checks on a source's data whose newest evaluation failed: "asset: check: text"."""
     graph = _graph(context)
-    watched = {*DATA_GROUPS, FEATURE_STORE}
+    watched = groups_of(source)
     keys = [key for key in graph.asset_check_keys if graph.get(key.asset_key).group_name in watched]
     newest = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     failed = []
@@ -230,33 +220,30 @@ def _graph(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -
     return context.repository_def.asset_graph
 
 
-def _renew_data(context: dg.SensorEvaluationContext, stale: list[dg.AssetKey]) -> Requests:
-    late = [key for key in stale if key.path[-1] not in TRAINED]
+def _renew_data(context: dg.SensorEvaluationContext, source: str, stale: list[dg.AssetKey]) -> Requests:
+    late = [key for key in stale if _source_of(context, key) == source and key.path[-1] not in TRAINED]
     if not late:
-        yield dg.SkipReason("every asset is as fresh as its policy asks")
+        yield dg.SkipReason(f"{source}: every asset is as fresh as its policy asks")
         return
-    found = _arrivals(datetime.now(UTC).date())
+    found = _arrivals(source, datetime.now(UTC).date())
     if found.days is None:
         yield dg.SkipReason(f"{late[0].to_user_string()} is late; {found.why}")
-    elif busy(context.instance, {"dagster/partition_set": "daily"}) or busy(context.instance, {CAUSE: "freshness"}):
-        yield dg.SkipReason("a run that renews the data is under way")
+    elif under_way(context.instance, *day_jobs(source)):
+        yield dg.SkipReason(f"{source}: a run that renews the data is under way")
     else:
-        yield days_run(found, cause="freshness", run_key=_hourly("freshness"))
+        yield source_run(context, source, found, cause="freshness", run_key=_hourly(f"{source} freshness"))
 
 
-def _arrivals(today: date) -> Arrivals:
+def _source_of(context: dg.SensorEvaluationContext, key: dg.AssetKey) -> str:
+    """Whose data an asset is made of."""
+    groups = {group: source for source in sources_beside() for group in groups_of(source)}
+    models = {spec.name: spec.source for spec in model_specs()}
+    return models.get(key.path[0]) or groups.get(str(_graph(context).get(key).group_name), SHOP)
+
+
+def _arrivals(source: str, today: date) -> Arrivals:
     settings = load_settings()
-    return arrivals(load_source(settings.shop_file), settings, today)
-
-
-def days_run(found: Arrivals, cause: str, run_key: str | None = None, job: str = "daily") -> dg.RunRequest:
-    """The run of the days that arrived, tagged with why."""
-    assert found.days is not None  # noqa: S101  # asked by the callers
-    first, last = (str(day) for day in found.days)
-    tags = {CAUSE: cause, REASON: found.why}
-    if first == last:
-        return dg.RunRequest(job_name=job, run_key=run_key, partition_key=first, tags=tags)
-    return dg.RunRequest(job_name=job, run_key=run_key, tags={**tags, **range_tags(first, last)})
+    return arrivals(source_of(source, settings), settings, today)
 
 
 def _hourly(what: str) -> str:

@@ -1,12 +1,14 @@
 """How old each asset may become, in one place; the UI shows it and `freshness_sensor` acts on it."""
 
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, REFRESHED, TRAINED
+from ml_assets.defs.jobs import REFRESHED, TRAINED, groups_of
+from ml_assets.ingestion.beside import sources_beside
 from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.settings import SHOP
 
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 """For what every new day renews."""
@@ -19,11 +21,16 @@ def trained_within(spec: ModelSpec) -> dg.FreshnessPolicy:
 
 
 def with_freshness(defs: dg.Definitions) -> dg.Definitions:
-    """The same definitions with a freshness policy on every raw, feature, model and deployment asset."""
-    specs = {spec.name: spec for spec in model_specs()}
+    """The same definitions with a freshness policy on every raw, feature, model and deployment asset.
+
+    Of a source beside the shop only while its calendar runs: nothing could renew what comes after its end.
+    """
+    living = {SHOP, *(name for name in sources_beside() if not _ended(name))}
+    specs = {spec.name: spec for spec in model_specs() if spec.source in living}
+    groups = frozenset().union(*(groups_of(source) for source in living))
 
     def policy(asset: dg.AssetSpec) -> dg.FreshnessPolicy | None:
-        if asset.group_name in {*DATA_GROUPS, FEATURE_STORE}:
+        if asset.group_name in groups:
             return DAILY
         model, name = specs.get(asset.key.path[0]), asset.key.path[-1]
         if model is None:
@@ -37,3 +44,8 @@ def with_freshness(defs: dg.Definitions) -> dg.Definitions:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return defs.map_resolved_asset_specs(func=apply)
+
+
+def _ended(source: str) -> bool:
+    end = sources_beside()[source].calendar.end
+    return end is not None and end < datetime.now(UTC).date()

@@ -53,6 +53,22 @@ def of_models(*names: str) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs(SHOP) for name in names))
 
 
+def job_name(source: str, what: str) -> str:
+    """What a job or sensor is called: the shop's as it is, another source's with its name before."""
+    return what if source == SHOP else f"{source}_{what}"
+
+
+def groups_of(source: str) -> frozenset[str]:
+    """The groups of the assets that a source's data is in, from raw to features; the models' are not among them."""
+    return frozenset({*DATA_GROUPS, FEATURE_STORE} if source == SHOP else {source})
+
+
+def renewed(source: str) -> dg.AssetSelection:
+    """The assets of a source's models that every new day of its data renews."""
+    keys = [dg.AssetKey([spec.name, name]) for spec in model_specs(source) for name in refreshed(spec)]
+    return dg.AssetSelection.assets(*keys)
+
+
 def refreshed(spec: ModelSpec) -> tuple[str, ...]:
     """The assets of a model that new data renews; only a ranking has an index."""
     return REFRESHED if spec.ranks else REFRESHED[1:]
@@ -65,7 +81,7 @@ def retrained(spec: ModelSpec) -> list[dg.AssetKey]:
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; two for each source beside the shop."""
+    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; three for each source beside it."""
     return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback])
 
 
@@ -87,7 +103,7 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
         description="Materialize the online store, train, evaluate, gate, deploy, and score all active customers.",
     )  # fmt: skip
     daily = dg.define_asset_job(
-        "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | of_models(*REFRESHED) | watched,
+        "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | renewed(SHOP) | watched,
         partitions_def=days, executor_def=forked("daily"),
         description="A new day: ingest it, renew features, index and deployment, and watch the models on it.",
     )  # fmt: skip
@@ -108,16 +124,22 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
     return {job.name: job for job in (ingest, train, daily, retrain, release, collect, *beside)}
 
 
-def _beside(settings: Settings, source: str) -> tuple[Job, Job]:
-    """The jobs of a source beside the shop: its days, and its models."""
-    online = dg.AssetSelection.assets(dg.AssetKey([source, ONLINE_STORE]))
+def _beside(settings: Settings, source: str) -> tuple[Job, ...]:
+    """The jobs of a source beside the shop: its days, its models, and a day with what rests on it."""
+    data, days = dg.AssetSelection.groups(source), source_days(settings, source)
+    online = data & dg.AssetSelection.kind("feast")  # none where no model needs features
     models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(source)))
     ingest = dg.define_asset_job(
-        f"{source}_ingest", dg.AssetSelection.groups(source) - online, partitions_def=source_days(settings, source),
-        executor_def=forked("ingest"), description=f"Check and publish days of {source}, and bring its dbt models up.",
+        f"{source}_ingest", data - online, partitions_def=days, executor_def=forked("ingest"),
+        description=f"Land, check and publish days of {source}, and bring its dbt models up.",
     )  # fmt: skip
     train = dg.define_asset_job(
         f"{source}_train", dg.AssetSelection.assets(FEATURES) | online | models, executor_def=forked("train"),
         description=f"Materialize the features of {source}; train, evaluate and gate its models.",
     )  # fmt: skip
-    return ingest, train
+    daily = dg.define_asset_job(
+        f"{source}_daily", data | dg.AssetSelection.assets(FEATURES) | renewed(source), partitions_def=days,
+        executor_def=forked("daily"),
+        description=f"A new day of {source}: ingest it, and renew features and deployments of the models that serve.",
+    )  # fmt: skip
+    return ingest, train, daily

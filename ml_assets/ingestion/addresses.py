@@ -100,7 +100,7 @@ def _check_complete(table: TableSpec, settings: Settings, days: Sequence[date]) 
         waiting = [day for day in days if complete_to is None or day > complete_to]
     if waiting:
         problem = f"{table.name} of {waiting[0]} has not landed completely"
-        remedy = "run the job `land`, or wait until the day is over at the source, and run the day again"
+        remedy = "land it (job `land`), or wait until the day is over at the source, and run the day again"
         raise IngestionError(problem, file=journal.folder, remedy=remedy)
 
 

@@ -30,23 +30,26 @@ class Arrivals:
     waiting: bool = False
 
 
-def arrivals(source: SourceSpec, settings: Settings, today: date, since: date | None = None) -> Arrivals:
+def arrivals(
+    source: SourceSpec, settings: Settings, today: date, since: date | None = None, *, again: date | None = None
+) -> Arrivals:
     """Days before `today` that are complete and not in the lake as they are now.
 
     Features of a day rest on the days before it: a missing file holds back every day after it, and a changed day
     is followed by all days up to the newest.
 
     Args:
-        source: the shop.
+        source: the shop, or one beside it.
         settings: where its files and the lake are.
         today: the day that is not over.
         since: a day to look at again, where that is further back than `LOOK_BACK`.
+        again: a day to ingest again whatever the lake has of it, as what was made of it then failed.
     """
     newest = _newest(source, settings)
     last = _last(source, today)
-    if newest is not None and newest >= last and source.calendar.end is not None and since is None:
-        return Arrivals(None, f"the shop's calendar ended on {source.calendar.end}: nothing newer can arrive")
-    first = _first(source, newest, since)
+    if newest is not None and newest >= last and source.calendar.end is not None and not (since or again):
+        return Arrivals(None, f"{source.name}'s calendar ended on {source.calendar.end}: nothing newer can arrive")
+    first = _first(source, newest, min((day for day in (since, again) if day), default=None))
     if source.simulation is not None:  # the simulated world drops its files when it is asked to
         start = source.calendar.start if newest is None else newest + timedelta(days=1)
         return Arrivals((start, last), f"{start} to {last} are due") if start <= last else _current(newest)
@@ -57,7 +60,7 @@ def arrivals(source: SourceSpec, settings: Settings, today: date, since: date | 
         except IngestionError as error:
             before = None if changed is None else (changed, day - timedelta(days=1))
             return Arrivals(before, f"waiting for {day}: {error}", waiting=True)
-        changed = changed or (day if found else None)
+        changed = changed or (day if found or day == again else None)
     return _current(newest) if changed is None else Arrivals((changed, last), f"{changed} to {last} arrived or changed")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,11 @@ with dg.DagsterInstance.ephemeral() as instance:
 SOURCE = """
 name: bakery
 description: What a bakery sold, a row per item, shop and day.
-calendar: {{start: {first}, end: {last}}}
+calendar: {calendar}
 tables:
   sales:
     description: One row per item, shop and day.
-    address: '{{project}}/sales.parquet'
-    day: try_cast(day as date)
+{address}
     key: [sale_id]
     time: {{column: sold_at}}
     columns:
@@ -135,15 +135,27 @@ models:
 }
 
 
+ONE_FILE = "    address: '{project}/sales.parquet'\n    day: try_cast(day as date)"
+BY_DAY = "    address: '{project}/sales/{day}.parquet'"
+
+
 def make_project(folder: Path) -> Path:
-    """Copy the project to `folder` and put the bakery beside the shop; returns the folder."""
+    """Copy the project to `folder` and put the bakery beside the shop, with its sales; returns the folder."""
+    last = FIRST + dt.timedelta(days=DAYS - 1)
+    copy_project(folder, SOURCE.format(calendar=f"{{start: {FIRST}, end: {last}}}", address=ONE_FILE))
+    write_sales(folder / "sales.parquet", [FIRST + dt.timedelta(days=number) for number in range(DAYS)])
+    return folder
+
+
+def copy_project(folder: Path, source: str) -> None:
+    """Copy the project to `folder` and put the bakery with this source beside the shop, without any sales."""
     for name in FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
         shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
     for name in ("pyproject.toml", "dagster.yaml"):
         shutil.copyfile(PROJECT / name, folder / name)
     files = {
-        "sources/bakery.yaml": SOURCE.format(first=FIRST, last=FIRST + dt.timedelta(days=DAYS - 1)),
+        "sources/bakery.yaml": source,
         "feature_repo/features/bakery.yaml": FEATURES,
         "ml_assets/defs/models/demand/defs.yaml": MODEL,
         **{f"dbt_project/models/bakery/{name}": text for name, text in DBT.items()},
@@ -151,16 +163,14 @@ def make_project(folder: Path) -> Path:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text.lstrip())
-    write_sales(folder / "sales.parquet")
-    return folder
 
 
-def write_sales(path: Path) -> None:
+def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6) -> None:
     """Sales that depend on the item and, for some items, on warmth and price together."""
-    rng, rows = np.random.default_rng(4), []
-    for number in range(DAYS):
-        day = FIRST + dt.timedelta(days=number)
-        for shop in range(6):
+    rows = []
+    for day in days:
+        rng = np.random.default_rng(day.toordinal())
+        for shop in range(shops):
             for at, item in enumerate(("roll", "cake", "ice")):
                 warmth, price = float(rng.uniform(0, 30)), float(rng.choice([2.0, 3.0]))
                 wanted = (20, 8, 2)[at] + (warmth if at == 2 else 0) * (1.5 if price == 2.0 else 0.5)
@@ -168,4 +178,5 @@ def write_sales(path: Path) -> None:
                 rows.append([f"{day}-{shop}-{item}", str(day), item, str(price), str(warmth), str(sold)])
     names = ("sale_id", "day", "item", "price", "warmth", "sold")
     columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns, names=list(names)), path)
