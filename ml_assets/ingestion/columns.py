@@ -73,7 +73,7 @@ class Binder:
                 raise self._missing(found["name"] or found["member"], expression) from error
             why = str(error).splitlines()[0]
             problem = f"{expression.where} is no SQL that can run ({why}): {expression.sql}"
-            remedy = f"correct {expression.where} in shops/{self.source.name}.yaml"
+            remedy = f"correct {expression.where} in {self.source.name}.yaml"
             raise IngestionError(problem, remedy=remedy) from error
 
     def _missing(self, missing: str, expression: Expression) -> IngestionError:
@@ -84,7 +84,7 @@ class Binder:
             problem += f"the file has {', '.join(self.columns)}"
         else:
             problem += f"{near!r} looks like it, renamed"
-            remedy += f", or write {near!r} for {missing!r} in {expression.where} of shops/{self.source.name}.yaml"
+            remedy += f", or write {near!r} for {missing!r} in {expression.where} of {self.source.name}.yaml"
         return IngestionError(problem, file=self.path, column=missing, remedy=remedy)
 
 

@@ -99,7 +99,7 @@ def _check_range(source: SourceSpec, start: date, end: date) -> None:
     if not calendar.start <= start <= end <= (calendar.end or date.max):
         last = calendar.end or "open"
         problem = f"days {start} to {end} are not within the calendar, {calendar.start} to {last}"
-        remedy = f"ask for days of the calendar, or change it in shops/{source.name}.yaml"
+        remedy = f"ask for days of the calendar, or change it in {source.name}.yaml"
         raise IngestionError(problem, remedy=remedy)
 
 
@@ -240,7 +240,7 @@ def _execute(run: Run, files: Sequence[RawFile], sql: str) -> duckdb.DuckDBPyCon
             except duckdb.Error as culprit:
                 problem = f"the file cannot be read to its end ({str(culprit).splitlines()[0]})"
                 raise IngestionError(problem, file=raw.file.path, remedy=DELIVER_AGAIN) from error
-        where = f"tables.{run.table.name} in shops/{run.source.name}.yaml"
+        where = f"tables.{run.table.name} in {run.source.name}.yaml"
         remedy = f"make the SQL of {where} safe (try_cast, not cast)"
         raise IngestionError(f"a row breaks the mapping's SQL: {why}", remedy=remedy) from error
 

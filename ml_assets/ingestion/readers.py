@@ -8,6 +8,7 @@ quarantined later.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -76,7 +77,7 @@ def open_raw(file: SourceFile, table: TableSpec, copy: Path, connection: duckdb.
     parquet = file.path if file.format == "parquet" else copy
     try:
         if file.format == "csv":
-            _copy_csv(file.path, table, copy)
+            copy_csv(file.path, copy, table.encoding, table.delimiter)
         elif file.format == "jsonl":
             _copy_jsonl(file.path, table, copy, connection)
         with pq.ParquetFile(parquet) as opened:
@@ -103,8 +104,14 @@ def _check_names(columns: list[str], path: Path) -> None:
             raise IngestionError(f"a column {why}: {name!r}", file=path, column=name, remedy="rename it in the file")
 
 
-def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
-    names = _csv_header(path, table)
+def copy_csv(path: Path, copy: Path, encoding: str = "utf-8", delimiter: str = ",") -> None:
+    """Copy a CSV file with a header as Parquet text columns; lines that are no row go to `_line`, behind the rows.
+
+    Raises:
+        IngestionError: when it is half-written, or has unusable column names.
+        pyarrow.ArrowException, UnicodeDecodeError, csv.Error: when it is no CSV file of that encoding.
+    """
+    names = _csv_header(path, encoding, delimiter)
     broken: list[str] = []
 
     def keep(row: pacsv.InvalidRow) -> str:
@@ -114,9 +121,9 @@ def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
     reader = pacsv.open_csv(
         path,
         read_options=pacsv.ReadOptions(
-            column_names=names, skip_rows=1, use_threads=False, encoding=table.encoding, block_size=1 << 24
+            column_names=names, skip_rows=1, use_threads=False, encoding=encoding, block_size=1 << 24
         ),
-        parse_options=pacsv.ParseOptions(delimiter=table.delimiter, newlines_in_values=True, invalid_row_handler=keep),
+        parse_options=pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
         ),
@@ -134,9 +141,9 @@ def _copy_csv(path: Path, table: TableSpec, copy: Path) -> None:
     _check_csv_end(path, broken, last)
 
 
-def _csv_header(path: Path, table: TableSpec) -> list[str]:
-    with path.open(encoding=table.encoding, newline="") as opened:
-        header = next(csv.reader(opened, delimiter=table.delimiter), [])
+def _csv_header(path: Path, encoding: str, delimiter: str) -> list[str]:
+    with path.open(encoding=encoding, newline="") as opened:
+        header = next(csv.reader(opened, delimiter=delimiter), [])
     names = [name.lstrip("\ufeff").strip() for name in header]
     _check_names(names, path)
     return names
@@ -144,11 +151,15 @@ def _csv_header(path: Path, table: TableSpec) -> list[str]:
 
 def _check_csv_end(path: Path, broken: list[str], last: dict[str, str | None]) -> None:
     """A writer that died leaves a last line that is cut short, or a last quote that never ends."""
-    content = path.read_bytes()
-    ends = content.endswith(b"\n")
-    cut_short = bool(broken) and not ends and content.decode(errors="replace").endswith(broken[-1])
-    swallowed = any("\n" in value for value in [*last.values(), *broken[-1:]] if value is not None)
-    open_quote = content.count(b'"') % 2 == 1 and (not ends or swallowed)
+    final = "".join(broken[-1:])
+    with path.open("rb") as opened:
+        quotes = sum(piece.count(b'"') for piece in iter(lambda: opened.read(1 << 20), b""))
+        opened.seek(-min(4 * len(final) + 4, opened.tell()), os.SEEK_END)
+        tail = opened.read()
+    ends = tail.endswith(b"\n")
+    cut_short = bool(final) and not ends and tail.decode(errors="replace").endswith(final)
+    swallowed = any("\n" in value for value in [*last.values(), final] if value is not None)
+    open_quote = quotes % 2 == 1 and (not ends or swallowed)
     if cut_short or open_quote:
         raise IngestionError("the file is half-written: its last row breaks off", file=path, remedy=DELIVER_AGAIN)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.learning.metrics import IntArray
 from ml_assets.learning.predictor import Predictor
-from ml_assets.learning.scoring import PIECE, Piece, groups, join_parts, published, score_in_parts
-from ml_assets.registry.lock import file_lock
+from ml_assets.learning.scoring import PIECE, Piece, groups, join_parts, published, score_in_parts, work_folder
 from ml_assets.registry.versions import VersionRef
 
 BUFFER = 1 << 16
@@ -61,14 +59,9 @@ def score_file(
     """
     footer = _checked(ref, frame, out, keys, k)
     inputs = _inputs(ref, frame, footer, [*keys, k, rows])
-    work = out.parent / f".{out.name}-{inputs}"
-    with file_lock(out.parent / f".{out.name}.lock"):
+    with work_folder(out, inputs) as work:
         if (known := published(out, inputs)) is not None:
             return known
-        for stale in out.parent.glob(f".{out.name}-*"):
-            if stale != work:
-                shutil.rmtree(stale)
-        work.mkdir(exist_ok=True)
         pieces = partial(_pieces, frame, list(keys), list(Predictor(ref).used), rows)
 
         def told(done: int) -> None:
@@ -76,9 +69,7 @@ def score_file(
                 progress(done, footer.num_rows)
 
         parts = score_in_parts(pieces, work, ref, k=k, threads=threads, progress=told)
-        total = join_parts(parts, out, inputs, _schema(footer, keys))
-        shutil.rmtree(work)
-    return total
+        return join_parts(parts, out, inputs, _schema(footer, keys))
 
 
 def _checked(ref: VersionRef, frame: Path, out: Path, keys: Sequence[str], k: int) -> pq.FileMetaData:
@@ -95,7 +86,7 @@ def _checked(ref: VersionRef, frame: Path, out: Path, keys: Sequence[str], k: in
     if missing := sorted({*keys, *ref.features} - set(schema.names)):
         raise UnfitFrameError(f"{frame}: lacks columns that scoring by version {ref.version} needs: {missing}")
     if wrong := [
-        f"{name} ({schema.field(name).type})" for name in ref.features if not _number(schema.field(name).type)
+        f"{name} ({schema.field(name).type})" for name in ref.features if not is_number(schema.field(name).type)
     ]:
         raise UnfitFrameError(f"{frame}: features that are no numbers: {', '.join(wrong)}")
     return footer
@@ -106,7 +97,8 @@ def _schema(footer: pq.FileMetaData, keys: Sequence[str]) -> pa.Schema:
     return pa.schema([*(known.field(name) for name in keys), ("rank", pa.int32()), ("score", pa.float64())])
 
 
-def _number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type can be a feature."""
     asked = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
     return any(is_one(kind) for is_one in asked)
 
@@ -117,7 +109,7 @@ def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start:
     A piece ends with the last group that ends within its `rows`, or with the first group where that is larger.
     """
     wanted = pa.schema([(name, pa.float32()) for name in features])
-    for table in _whole_groups(_batches(frame, [*keys, *features], start, rows), keys[:-1], rows):
+    for table in _whole_groups(batches(frame, [*keys, *features], start, rows), keys[:-1], rows):
         start += len(table)
         yield Piece(start, partial(_load, table, keys, wanted))
 
@@ -146,8 +138,8 @@ def _end(table: pa.Table, group: list[str], rows: int) -> int:
     return int(starts[max(within - 1, 0)])
 
 
-def _batches(frame: Path, columns: list[str], start: int, rows: int) -> Iterator[pa.RecordBatch]:
-    """The file's rows from `start` on; row groups before it are not read."""
+def batches(frame: Path, columns: list[str], start: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """A Parquet file's rows from `start` on; row groups before it are not read."""
     with pq.ParquetFile(frame, buffer_size=BUFFER, pre_buffer=False) as source:
         found = source.metadata
         ends: IntArray = np.cumsum([found.row_group(at).num_rows for at in range(found.num_row_groups)], dtype=np.int64)

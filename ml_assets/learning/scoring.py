@@ -6,9 +6,11 @@ threads inside one `Booster.predict` do at its end. A row's score does not depen
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from ml_assets.files import replace_file
 from ml_assets.learning.metrics import IntArray, top_k
 from ml_assets.learning.predictor import Predictor
+from ml_assets.registry.lock import file_lock
 from ml_assets.registry.versions import VersionRef
 
 INPUTS = b"inputs"
@@ -52,7 +55,7 @@ def score_in_parts(
     folder: Path,
     ref: VersionRef,
     *,
-    k: int,
+    k: int | None,
     threads: int,
     progress: Callable[[int], None] | None = None,
 ) -> list[Path]:
@@ -64,7 +67,7 @@ def score_in_parts(
         pieces: gives the pieces from a position on; where a piece ends depends on where it begins alone.
         folder: takes the parts, `<begin>-<stop>.parquet`.
         ref: the model version.
-        k: rows kept per group, ranked 1..k; ties go to the earlier row.
+        k: rows kept per group, ranked 1..k; ties go to the earlier row. None: every row, with `score` only.
         threads: pieces scored at the same time.
         progress: called with the position reached.
     """
@@ -98,6 +101,22 @@ def join_parts(parts: Sequence[Path], out: Path, inputs: str, schema: pa.Schema 
             writer.write_table(table.cast(schema))
             total += len(table)
     return total
+
+
+@contextmanager
+def work_folder(out: Path, inputs: str) -> Iterator[Path]:
+    """The folder beside a result for what it is put together from; it stays when the block breaks off.
+
+    One process at a time works on a result. What was begun from other inputs is removed.
+    """
+    work = out.parent / f".{out.name}-{inputs}"
+    with file_lock(out.parent / f".{out.name}.lock"):
+        for stale in out.parent.glob(f".{out.name}-*"):
+            if stale != work:
+                shutil.rmtree(stale)
+        work.mkdir(exist_ok=True)
+        yield work
+        shutil.rmtree(work)
 
 
 def published(out: Path, inputs: str) -> int | None:
@@ -153,7 +172,17 @@ def _finished(folder: Path) -> tuple[list[Path], int]:
     return parts, int(parts[-1].stem[13:]) if parts else 0
 
 
-def _ranked(pieces: Iterable[Piece], ref: VersionRef, k: int, threads: int) -> Iterator[tuple[int, pa.Table]]:
+def _kept(keys: pa.Table, scores: NDArray[np.float64], k: int | None) -> pa.Table:
+    if k is None:
+        return keys.append_column("score", pa.array(scores))
+    row, rank = best(scores, groups(keys.select(keys.column_names[:-1])), k)
+    found = keys.take(pa.array(row)).append_column("rank", pa.array(rank.astype(np.int32)))
+    return found.append_column("score", pa.array(scores[row]))
+
+
+def _ranked(
+    pieces: Iterable[Piece], ref: VersionRef, k: int | None, threads: int
+) -> Iterator[tuple[int, pa.Table]]:
     """Where each piece ends and its best rows, in order; a thread takes its next piece when it is done with the last.
 
     So whoever reads the pieces is one of those who score them, and there are no more threads than were asked for.
@@ -168,10 +197,7 @@ def _ranked(pieces: Iterable[Piece], ref: VersionRef, k: int, threads: int) -> I
         if piece is None:
             return None
         keys, features = piece.load()
-        scores = own.predict(features)
-        row, rank = best(scores, groups(keys.select(keys.column_names[:-1])), k)
-        found = keys.take(pa.array(row)).append_column("rank", pa.array(rank.astype(np.int32)))
-        return number, piece.stop, found.append_column("score", pa.array(scores[row]))
+        return number, piece.stop, _kept(keys, own.predict(features), k)
 
     pool, ready, at = ThreadPoolExecutor(threads, thread_name_prefix="score"), {}, 0
     try:

@@ -17,7 +17,7 @@ tables:
     time: {{column: ground_at}}
     columns:
       sack: {{from: sack, type: VARCHAR, description: identifies the sack}}
-      ground_at: {{from: at, type: TIMESTAMP, description: when, unit: UTC}}
+      ground_at: {{from: moment, type: TIMESTAMP, description: when, unit: UTC}}
       grain: {{from: grain, type: VARCHAR, description: which grain}}
       weight: {{from: weight, type: DOUBLE, description: weight, unit: kg, above: 0}}
     max_quarantine_share: 0.5
@@ -33,9 +33,10 @@ tables:
     time: {{column: arrived_at}}
     columns:
       delivery: {{from: delivery, type: VARCHAR, description: identifies the delivery}}
-      arrived_at: {{from: at, type: TIMESTAMP, description: when, unit: UTC}}
+      arrived_at: {{from: moment, type: TIMESTAMP, description: when, unit: UTC}}
       grain: {{from: grain, type: VARCHAR, description: which grain}}
       weight: {{from: weight, type: DOUBLE, description: weight, unit: kg, above: 0}}
+    max_quarantine_share: 0
     traffic: {{enabled: false}}
 """
 _EXTERNAL = "read_parquet('{{ env_var('ML_ASSETS_LAKE') }}/{name}/*/*.parquet', hive_partitioning = true)"

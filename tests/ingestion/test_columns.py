@@ -20,7 +20,7 @@ def test_a_renamed_column_is_recognised(shop, old, new):
         shop.ingest(0)
     assert (raised.value.file, raised.value.column) == (str(path), old)
     assert f"'{new}' looks like it, renamed" in raised.value.problem
-    assert "shops/simulated.yaml" in raised.value.remedy
+    assert "simulated.yaml" in raised.value.remedy
     assert not shop.part(0).exists()
 
 

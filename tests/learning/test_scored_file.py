@@ -124,8 +124,8 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(
 
     monkeypatch.setattr(scoring, "PART", 2)
     read: list[int] = []
-    batches = scored_file._batches
-    monkeypatch.setattr(scored_file, "_batches", lambda *said: read.append(said[2]) or batches(*said))
+    batches = scored_file.batches
+    monkeypatch.setattr(scored_file, "batches", lambda *said: read.append(said[2]) or batches(*said))
     score_file(version, path, out, KEYS, 3, rows=50)
     straight = tmp_path / "straight.parquet"
     score_file(version, path, straight, KEYS, 3, rows=50)

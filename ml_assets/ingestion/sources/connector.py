@@ -58,7 +58,7 @@ class Connector(Protocol):
 
 def where(source: SourceSpec, table: TableSpec) -> str:
     """The place of a table's source in the YAML."""
-    return f"tables.{table.name}.source of shops/{source.name}.yaml"
+    return f"tables.{table.name}.source of {source.name}.yaml"
 
 
 def days_of(source: SourceSpec, landed_on: date) -> Days:

@@ -1,0 +1,234 @@
+"""Events on disk to predictions on disk, for binary and regression models: any file, killed and resumed.
+
+The features are joined as of each event's time, or as of now, by the join that makes training sets; they are scored in
+pieces. Every event gets what the live service would answer it: the same rules for requests, the same features, float32,
+the same booster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ml_assets.files import replace_file
+from ml_assets.learning import fingerprint
+from ml_assets.learning.calendar import as_of
+from ml_assets.learning.decisions import EVENT_TIMESTAMP
+from ml_assets.learning.event_file import ID, columns_of, write_entities
+from ml_assets.learning.labelled import REQUEST
+from ml_assets.learning.scored_file import UnfitFrameError, batches
+from ml_assets.learning.scoring import (
+    PIECE,
+    Piece,
+    check_features,
+    join_parts,
+    published,
+    score_in_parts,
+    work_folder,
+)
+from ml_assets.learning.spec import ModelSpec, Task
+from ml_assets.registry.versions import VersionRef
+from ml_assets.settings import Settings
+from ml_assets.warehouse import connect, newest_stamp
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+FRAME = "frame.parquet"
+EVER = date.max
+
+
+@dataclass(frozen=True)
+class ScoredEvents:
+    """What a file of events became.
+
+    Attributes:
+        path: Parquet in the file's order: id, the time where the file has one, `known`, `probability` or `value`.
+        rows: events in it.
+        rejected: the file of the rows that were not scored; none when all were.
+        rows_rejected: how many those are.
+        as_of: the moment of all events, where the file says no time (UTC, naive).
+    """
+
+    path: Path
+    rows: int
+    rejected: Path | None
+    rows_rejected: int
+    as_of: datetime | None
+
+
+def score_events(
+    spec: ModelSpec,
+    settings: Settings,
+    store: FeatureStore,
+    ref: VersionRef,
+    file: Path,
+    out: Path,
+    *,
+    rows: int = PIECE,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScoredEvents:
+    """Predict the label of every event of a file.
+
+    Memory is bounded by some pieces of `rows` rows, however many there are. What is finished is kept beside `out` until
+    it is published: a killed run goes on there and ends with the same bytes.
+
+    Args:
+        spec: a binary or regression model.
+        settings: the deployment.
+        store: the feature store.
+        ref: the model version.
+        file: Parquet or CSV: id, join keys, request columns; `spec.time` where features as of then are meant, else
+            those of now are. Keys of which nothing is known are answered, with `known` false.
+        out: takes the predictions; what is no event goes to `<out>.rejected.parquet`.
+        rows: rows of a piece.
+        progress: called with (events done, events in all).
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        UnfitFrameError: when the file as a whole cannot be scored; it names the columns.
+        KeyError: when the features now defined lack one the version needs.
+        WarehouseError: when there is no warehouse, or no data of the model in it.
+    """
+    from feature_repo.store import feature_names, join_keys
+
+    columns = columns_of(spec, join_keys(store, spec.feature_service), file)
+    if out.exists() and out.samefile(file):
+        raise UnfitFrameError(f"{file}: its predictions would replace it; name another file for them")
+    features = feature_names(store, spec.feature_service)
+    check_features(ref, [*(REQUEST + name for name in spec.request), *features])
+    moment = None if columns.time else now_of(spec, settings)
+    inputs = _inputs(spec, settings, ref, [_stamp(file), str(moment), rows])
+    rejected = rejected_of(out)
+    with work_folder(out, inputs) as work:
+        if published(out, inputs) is None:
+            entities, bad = work / "entities.parquet", work / "rejected.parquet"
+            if not entities.exists():
+                write_entities(file, columns, moment, entities, bad)
+            score_entities(spec, settings, store, ref, entities, out, inputs, rows=rows, progress=progress)
+            _keep(bad, rejected)
+    wrong = pq.read_metadata(rejected).num_rows if rejected.exists() else 0
+    return ScoredEvents(out, pq.read_metadata(out).num_rows, rejected if wrong else None, wrong, moment)
+
+
+def score_entities(
+    spec: ModelSpec,
+    settings: Settings,
+    store: FeatureStore,
+    ref: VersionRef,
+    entities: Path,
+    out: Path,
+    inputs: str,
+    *,
+    rows: int = PIECE,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Join the features onto entity rows, score them and publish `out`; what is finished stays beside `entities`.
+
+    Args:
+        spec: a binary or regression model.
+        settings: the deployment.
+        store: the feature store.
+        ref: the model version.
+        entities: as `event_file.write_entities` makes them.
+        out: takes id, time, `known`, `probability` or `value`.
+        inputs: content address of what `out` is made from.
+        rows: rows of a piece.
+        progress: called with (events done, events in all).
+
+    Returns:
+        The events in `out`.
+    """
+    from feature_repo.historical import training_frame
+    from feature_repo.store import feature_names
+
+    joined = entities.with_name(FRAME)
+    if not joined.exists():
+        training_frame(store, spec.feature_service, entities, joined)
+    total, joined_features = pq.read_metadata(joined).num_rows, feature_names(store, spec.feature_service)
+    pieces = partial(_pieces, joined, ref.features, joined_features, rows)
+
+    def told(done: int) -> None:
+        if progress:
+            progress(done, total)
+
+    parts = entities.with_name("parts")
+    parts.mkdir(exist_ok=True)
+    scored = score_in_parts(pieces, parts, ref, k=None, threads=settings.threads, progress=told)
+    return join_parts(scored, out, inputs, _schema(spec), {ID: spec.entity, EVENT_TIMESTAMP: spec.time, "score": says(spec)})
+
+
+def says(spec: ModelSpec) -> str:
+    """What the prediction is called, as in the answers of the service."""
+    return "probability" if spec.task is Task.BINARY else "value"
+
+
+def now_of(spec: ModelSpec, settings: Settings) -> datetime:
+    """The moment as of which everything is known that the warehouse holds: what the online store was filled with."""
+    from feature_repo.declared import SHOP_SERVICES, file_of
+
+    moment, service = as_of(spec, settings), spec.feature_service
+    if service in SHOP_SERVICES:
+        return moment
+    return max(moment, newest_stamp(settings, file_of(service).tables(service)))
+
+
+def rejected_of(out: Path) -> Path:
+    """Where the rows go that are no events."""
+    return out.with_name(f"{out.stem}.rejected.parquet")
+
+
+def _pieces(frame: Path, wanted: Sequence[str], joined: Sequence[str], rows: int, start: int) -> Iterator[Piece]:
+    columns = list(dict.fromkeys([ID, EVENT_TIMESTAMP, *joined, *wanted]))
+    for batch in batches(frame, columns, start, rows):
+        start += len(batch)
+        yield Piece(start, partial(_load, pa.Table.from_batches([batch]), wanted, joined))
+
+
+def _load(table: pa.Table, wanted: Sequence[str], joined: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """Id, time and whether anything is known of the keys; the features as the booster takes them."""
+    schema = pa.schema([(name, pa.float32()) for name in wanted])
+    known = np.zeros(len(table), dtype=bool)
+    for name in joined:
+        known |= pc.fill_null(pc.is_finite(table[name]), False).to_numpy(zero_copy_only=False)
+    said = table.select([ID, EVENT_TIMESTAMP]).append_column("known", pa.array(known))
+    return said, table.select(schema.names).cast(schema, safe=False)  # as the service rounds them
+
+
+def _schema(spec: ModelSpec) -> pa.Schema:
+    kinds = [(ID, pa.string()), (EVENT_TIMESTAMP, pa.timestamp("us")), ("known", pa.bool_()), ("score", pa.float64())]
+    return pa.schema(kinds)
+
+
+def _keep(bad: Path, rejected: Path) -> None:
+    """Publish the rows that are no events, if there are any."""
+    if not pq.read_metadata(bad).num_rows:
+        rejected.unlink(missing_ok=True)
+        return
+    with replace_file(rejected) as aside:
+        shutil.copyfile(bad, aside)
+
+
+def _stamp(file: Path) -> list[int]:
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _inputs(spec: ModelSpec, settings: Settings, ref: VersionRef, said: Sequence[object]) -> str:
+    """Content address of a result: the version, the data its features come from, what was asked."""
+    with connect(settings) as warehouse:
+        data = fingerprint.data_versions(warehouse, spec, EVER)
+    described = json.dumps([ref.version, data, *said, fingerprint.code_version()], sort_keys=True)
+    return hashlib.sha256(described.encode()).hexdigest()[:16]

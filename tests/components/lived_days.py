@@ -1,0 +1,109 @@
+"""Days in the life of sources beside the shop, told in JSON lines: what their sensors ask for, and what that makes.
+
+Run in a process of a copied project; `python lived_days.py bakery <days>` or `python lived_days.py mill`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from bakery import write_sales
+from ml_assets.definitions import defs
+
+TODAY = dt.datetime.now(dt.UTC).date()
+
+
+class Life:
+    """The definitions, an instance, and what each sensor remembers."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.found, self.instance = defs(), instance
+        self.repository = self.found.get_repository_def()
+        self.cursors: dict[str, str | None] = {}
+
+    def look(self, source: str, label: str) -> None:
+        """Evaluate the source's sensor, run what it asks for, and tell both; looks until it asks for nothing."""
+        name = f"{source}_arrivals_sensor"
+        context = dg.build_sensor_context(self.instance, self.cursors.get(name), repository_def=self.repository)
+        tick = self.repository.get_sensor_def(name).evaluate_tick(context)
+        self.cursors[name] = tick.cursor
+        for asked in tick.run_requests:
+            self.run(label, asked.job_name, asked.tags, asked.partition_key, asked.asset_selection)
+        if not tick.run_requests:
+            tell(label=label, skipped=tick.skip_message)
+
+    def run(self, label: str, job: str, tags: Mapping[str, str], day: str | None = None, only: Any = None) -> None:
+        """Run a job in this process and tell what it did."""
+        done = self.found.resolve_job_def(job).execute_in_process(
+            instance=self.instance, tags={**tags}, partition_key=day, asset_selection=only, raise_on_error=False
+        )
+        made = {
+            event.asset_key.to_user_string(): {
+                name: said.value
+                for name, said in event.materialization.metadata.items()
+                if isinstance(said.value, str | int | float)
+            }
+            for event in done.get_asset_materialization_events()
+        }
+        failed = [e.step_failure_data.error.to_string()[-2000:] for e in done.all_events if e.is_step_failure]
+        first = day or tags.get("dagster/asset_partition_range_start")
+        last = day or tags.get("dagster/asset_partition_range_end")
+        checks = [f"{c.asset_key.to_user_string()}:{c.check_name}" for c in failing(done)]
+        tell(label=label, job=job, first=first, last=last, made=made, failed=failed, failing=checks)
+
+
+def failing(done: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
+    """The asset checks that did not pass."""
+    return [each for each in done.get_asset_check_evaluations() if not each.passed]
+
+
+def tell(**said: Any) -> None:
+    """One line of the story."""
+    print(json.dumps(said), flush=True)
+
+
+def bakery(life: Life, days: int) -> None:
+    """Train on what arrived; then a day arrives, then late rows of an older one."""
+    start = TODAY - dt.timedelta(days=days)
+
+    def deliver(number: int, shops: int = 6) -> None:
+        day = start + dt.timedelta(days=number)
+        write_sales(Path("sales") / f"{day}.parquet", [day], shops)
+
+    for number in range(days - 1):
+        deliver(number)
+    life.look("bakery", "before a model serves")
+    life.look("bakery", "nothing twice")
+    life.run("training", "bakery_train", {})
+    deliver(days - 1)
+    life.look("bakery", "a day")
+    life.look("bakery", "no day twice")
+    deliver(days - 4, shops=7)
+    life.look("bakery", "late rows")
+    life.look("bakery", "no late rows twice")
+    life.look("chicago_taxi", "no file")
+    life.look("chicago_taxi", "still no file")
+    graph = life.repository.asset_graph
+    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy_or_from_metadata]
+    tell(label="fresh", keys=sorted(key.to_user_string() for key in keys))
+
+
+def mill(life: Life) -> None:
+    """Land, ingest and model what a topic and a bucket have."""
+    for label in ("landing", "ingestion", "nothing twice"):
+        life.look("mill", label)
+
+
+if __name__ == "__main__":
+    with dg.DagsterInstance.ephemeral() as kept:
+        lived = Life(kept)
+        if sys.argv[1] == "mill":
+            mill(lived)
+        else:
+            bakery(lived, int(sys.argv[2]))
