@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from ml_assets.learning.spec import ModelSpec, model_spec, model_specs
+from ml_assets.registry.versions import VersionRef
 from ml_assets.settings import Settings
 
 Command = Callable[[Settings, ModelSpec, argparse.Namespace, Console], int]
@@ -91,17 +92,24 @@ def _served_at(settings: Settings, spec: ModelSpec, given: argparse.Namespace, c
 
 
 def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
-    from rich.progress import Progress
-
-    from ml_assets.learning.scored_file import score_file
     from ml_assets.registry.pointer import pointer_path, require_pointer
     from ml_assets.registry.versions import load_version, versions_home
 
     version = given.version or require_pointer(pointer_path(settings, spec.name)).model_version
     ref = load_version(versions_home(settings, spec.name) / version)
+    return (_score_lists if spec.ranks else _score_events)(settings, spec, ref, given, console)
+
+
+def _score_lists(
+    settings: Settings, spec: ModelSpec, ref: VersionRef, given: argparse.Namespace, console: Console
+) -> int:
+    from rich.progress import Progress
+
+    from ml_assets.learning.scored_file import score_file
+
     keys = given.keys.split(",") if given.keys else [spec.entity, spec.time, spec.item]
     with Progress(console=console, transient=True) as shown:
-        task = shown.add_task(f"{given.frame.name} by {version}", total=None)
+        task = shown.add_task(f"{given.frame.name} by {ref.version}", total=None)
         rows = score_file(
             ref,
             given.frame,
@@ -111,7 +119,33 @@ def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, conso
             threads=settings.threads,
             progress=lambda done, total: shown.update(task, completed=done, total=total),
         )
-    console.print(f"{given.out}: {rows:,} rows ranked by version {version}", soft_wrap=True)
+    console.print(f"{given.out}: {rows:,} rows ranked by version {ref.version}", soft_wrap=True)
+    return 0
+
+
+def _score_events(
+    settings: Settings, spec: ModelSpec, ref: VersionRef, given: argparse.Namespace, console: Console
+) -> int:
+    from rich.progress import Progress
+
+    from feature_repo.store import open_store
+    from ml_assets.learning.scored_events import Scorer, score_events
+
+    if given.keys or given.k:
+        raise ValueError(f"{spec.name} ranks nothing: --keys and --k are for rankings")
+    with Progress(console=console, transient=True) as shown:
+        task = shown.add_task(f"{given.frame.name} by {ref.version}", total=None)
+        found = score_events(
+            Scorer(spec, settings, open_store(settings), ref),
+            given.frame,
+            given.out,
+            progress=lambda done, total: shown.update(task, completed=done, total=total),
+        )
+    when = "each event's time" if found.as_of is None else f"{found.as_of:%Y-%m-%d %H:%M}"
+    text = f"{found.path}: {found.rows:,} events by version {ref.version}, features as of {when}"
+    console.print(text, soft_wrap=True)
+    if found.rejected:
+        console.print(f"{found.rejected}: {found.rows_rejected:,} rows that are no events, with why", soft_wrap=True)
     return 0
 
 
@@ -165,10 +199,16 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
         _release,
     ),
     "score": (
-        "rank the rows of a Parquet file of features, however large; killed, it goes on where it was",
+        "rank a file of features or predict a file of events, however large; killed, it goes on where it was",
         [
-            (("frame",), {"type": Path, "help": "Parquet: keys and features; rows of a group lie together"}),
-            (("out",), {"type": Path, "help": "takes keys, rank and score of the best rows"}),
+            (
+                ("frame",),
+                {"type": Path, "help": "Parquet of keys and features; of events Parquet or CSV: id, keys, request"},
+            ),
+            (
+                ("out",),
+                {"type": Path, "help": "takes keys, rank and score of the best rows; of events the predictions"},
+            ),
             (("--version",), {"help": "version id; the one that serves when none is named"}),
             (("--keys",), {"help": "columns, comma between, the ranked one last; those of the model's spine"}),
             (("--k",), {"type": int, "help": "rows kept per group; as many as the service gives"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,16 +75,22 @@ def write_entities(file: Path, columns: EventColumns, moment: datetime | None, e
     raw = _as_parquet(file, entities.with_name("as_text.parquet"))
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set timezone = 'UTC'")
-        stream = connection.execute(_sql(raw, columns, moment, text=raw != file)).to_arrow_reader(PIECE)
+        stream: pa.RecordBatchReader = connection.sql(_sql(raw, columns, moment, text=raw != file)).to_arrow_reader(
+            PIECE
+        )
         fit = [name for name in stream.schema.names if name not in {"row", "reason", "raw"}]
         kept = pa.schema([stream.schema.field(name) for name in fit])
-        with replace_file(rejected) as bad_file, replace_file(entities) as good_file:
-            with pq.ParquetWriter(good_file, kept) as good, pq.ParquetWriter(bad_file, REJECTED) as bad:
-                for batch in _batches(file, stream):
-                    well = pc.is_null(batch["reason"])
-                    good.write_table(batch.filter(well).select(fit))
-                    if not pc.all(well).as_py():
-                        bad.write_table(batch.filter(pc.invert(well)).select(REJECTED.names).cast(REJECTED))
+        with (
+            replace_file(entities) as good_file,  # published last: once it is there, both are
+            replace_file(rejected) as bad_file,
+            pq.ParquetWriter(good_file, kept) as good,
+            pq.ParquetWriter(bad_file, REJECTED) as bad,
+        ):
+            for batch in _batches(file, stream):
+                well = pc.is_null(batch["reason"])
+                good.write_table(batch.filter(well).select(fit))
+                if not pc.all(well).as_py():
+                    bad.write_table(batch.filter(pc.invert(well)).select(REJECTED.names).cast(REJECTED))
 
 
 def _batches(file: Path, stream: pa.RecordBatchReader) -> Iterator[pa.Table]:
@@ -202,9 +208,3 @@ def _no_time(name: str, time: str) -> list[str]:
     within = f"year({time}) >= {FIRST_YEAR} and year({time}) < {LAST_YEAR}"
     said = literal(f"{name}: no time between {FIRST_YEAR} and {LAST_YEAR}")
     return [f"case when not coalesce({within}, false) then {said} end"]
-
-
-def names_of(columns: EventColumns, says: str) -> Sequence[tuple[str, str]]:
-    """Columns of the result: what they are here, what the file's user calls them."""
-    time = [(EVENT_TIMESTAMP, columns.time)] if columns.time else []
-    return [(ID, columns.entity), *time, ("known", "known"), ("score", says)]

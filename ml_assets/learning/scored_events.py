@@ -51,11 +51,21 @@ EVER = date.max
 
 
 @dataclass(frozen=True)
+class Scorer:
+    """What predicts: a version of a binary or regression model, with the features of a deployment."""
+
+    spec: ModelSpec
+    settings: Settings
+    store: FeatureStore
+    ref: VersionRef
+
+
+@dataclass(frozen=True)
 class ScoredEvents:
     """What a file of events became.
 
     Attributes:
-        path: Parquet in the file's order: id, the time where the file has one, `known`, `probability` or `value`.
+        path: Parquet in the file's order: id, time, `known`, `probability` or `value`.
         rows: events in it.
         rejected: the file of the rows that were not scored; none when all were.
         rows_rejected: how many those are.
@@ -70,10 +80,7 @@ class ScoredEvents:
 
 
 def score_events(
-    spec: ModelSpec,
-    settings: Settings,
-    store: FeatureStore,
-    ref: VersionRef,
+    by: Scorer,
     file: Path,
     out: Path,
     *,
@@ -86,12 +93,9 @@ def score_events(
     it is published: a killed run goes on there and ends with the same bytes.
 
     Args:
-        spec: a binary or regression model.
-        settings: the deployment.
-        store: the feature store.
-        ref: the model version.
-        file: Parquet or CSV: id, join keys, request columns; `spec.time` where features as of then are meant, else
-            those of now are. Keys of which nothing is known are answered, with `known` false.
+        by: what predicts.
+        file: Parquet or CSV: id, join keys, request columns; the model's `time` where features as of then are meant,
+            else those of now are. Keys of which nothing is known are answered, with `known` false.
         out: takes the predictions; what is no event goes to `<out>.rejected.parquet`.
         rows: rows of a piece.
         progress: called with (events done, events in all).
@@ -104,30 +108,28 @@ def score_events(
     """
     from feature_repo.store import feature_names, join_keys
 
-    columns = columns_of(spec, join_keys(store, spec.feature_service), file)
+    spec = by.spec
+    columns = columns_of(spec, join_keys(by.store, spec.feature_service), file)
     if out.exists() and out.samefile(file):
         raise UnfitFrameError(f"{file}: its predictions would replace it; name another file for them")
-    features = feature_names(store, spec.feature_service)
-    check_features(ref, [*(REQUEST + name for name in spec.request), *features])
-    moment = None if columns.time else now_of(spec, settings)
-    inputs = _inputs(spec, settings, ref, [_stamp(file), str(moment), rows])
+    features = feature_names(by.store, spec.feature_service)
+    check_features(by.ref, [*(REQUEST + name for name in spec.request), *features])
+    moment = None if columns.time else now_of(spec, by.settings)
+    inputs = inputs_of(by, [_stamp(file), str(moment), rows])
     rejected = rejected_of(out)
     with work_folder(out, inputs) as work:
         if published(out, inputs) is None:
             entities, bad = work / "entities.parquet", work / "rejected.parquet"
             if not entities.exists():
                 write_entities(file, columns, moment, entities, bad)
-            score_entities(spec, settings, store, ref, entities, out, inputs, rows=rows, progress=progress)
             _keep(bad, rejected)
+            score_entities(by, entities, out, inputs, rows=rows, progress=progress)
     wrong = pq.read_metadata(rejected).num_rows if rejected.exists() else 0
     return ScoredEvents(out, pq.read_metadata(out).num_rows, rejected if wrong else None, wrong, moment)
 
 
 def score_entities(
-    spec: ModelSpec,
-    settings: Settings,
-    store: FeatureStore,
-    ref: VersionRef,
+    by: Scorer,
     entities: Path,
     out: Path,
     inputs: str,
@@ -138,10 +140,7 @@ def score_entities(
     """Join the features onto entity rows, score them and publish `out`; what is finished stays beside `entities`.
 
     Args:
-        spec: a binary or regression model.
-        settings: the deployment.
-        store: the feature store.
-        ref: the model version.
+        by: what predicts.
         entities: as `event_file.write_entities` makes them.
         out: takes id, time, `known`, `probability` or `value`.
         inputs: content address of what `out` is made from.
@@ -154,11 +153,11 @@ def score_entities(
     from feature_repo.historical import training_frame
     from feature_repo.store import feature_names
 
-    joined = entities.with_name(FRAME)
+    service, joined = by.spec.feature_service, entities.with_name(FRAME)
     if not joined.exists():
-        training_frame(store, spec.feature_service, entities, joined)
-    total, joined_features = pq.read_metadata(joined).num_rows, feature_names(store, spec.feature_service)
-    pieces = partial(_pieces, joined, ref.features, joined_features, rows)
+        training_frame(by.store, service, entities, joined)
+    total = pq.read_metadata(joined).num_rows
+    pieces = partial(_pieces, joined, by.ref.features, feature_names(by.store, service), rows)
 
     def told(done: int) -> None:
         if progress:
@@ -166,8 +165,8 @@ def score_entities(
 
     parts = entities.with_name("parts")
     parts.mkdir(exist_ok=True)
-    scored = score_in_parts(pieces, parts, ref, k=None, threads=settings.threads, progress=told)
-    return join_parts(scored, out, inputs, _schema(spec), {ID: spec.entity, EVENT_TIMESTAMP: spec.time, "score": says(spec)})
+    scored = score_in_parts(pieces, parts, by.ref, k=None, threads=by.settings.threads, progress=told)
+    return join_parts(scored, out, inputs, _schema(by.spec))
 
 
 def says(spec: ModelSpec) -> str:
@@ -208,8 +207,8 @@ def _load(table: pa.Table, wanted: Sequence[str], joined: Sequence[str]) -> tupl
 
 
 def _schema(spec: ModelSpec) -> pa.Schema:
-    kinds = [(ID, pa.string()), (EVENT_TIMESTAMP, pa.timestamp("us")), ("known", pa.bool_()), ("score", pa.float64())]
-    return pa.schema(kinds)
+    said = [(spec.entity, pa.string()), (spec.time, pa.timestamp("us"))]
+    return pa.schema([*said, ("known", pa.bool_()), (says(spec), pa.float64())])
 
 
 def _keep(bad: Path, rejected: Path) -> None:
@@ -226,9 +225,9 @@ def _stamp(file: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _inputs(spec: ModelSpec, settings: Settings, ref: VersionRef, said: Sequence[object]) -> str:
+def inputs_of(by: Scorer, said: Sequence[object]) -> str:
     """Content address of a result: the version, the data its features come from, what was asked."""
-    with connect(settings) as warehouse:
-        data = fingerprint.data_versions(warehouse, spec, EVER)
-    described = json.dumps([ref.version, data, *said, fingerprint.code_version()], sort_keys=True)
+    with connect(by.settings) as warehouse:
+        data = fingerprint.data_versions(warehouse, by.spec, EVER)
+    described = json.dumps([by.ref.version, data, *said, fingerprint.code_version()], sort_keys=True)
     return hashlib.sha256(described.encode()).hexdigest()[:16]

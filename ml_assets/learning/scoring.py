@@ -91,14 +91,14 @@ def join_parts(parts: Sequence[Path], out: Path, inputs: str, schema: pa.Schema 
         parts: Parquet files of one schema.
         out: the file they become.
         inputs: content address of what they were made from.
-        schema: theirs; needed when there may be no part.
+        schema: of the file, columns as in the parts, whatever their names; needed when there may be no part.
     """
     schema = (schema or pq.read_schema(parts[0])).with_metadata({INPUTS: inputs})
     total = 0
     with replace_file(out) as aside, pq.ParquetWriter(aside, schema) as writer:
         for part in parts:
             table = pq.ParquetFile(part).read()
-            writer.write_table(table.cast(schema))
+            writer.write_table(table.rename_columns(schema.names).cast(schema))
             total += len(table)
     return total
 
@@ -180,9 +180,7 @@ def _kept(keys: pa.Table, scores: NDArray[np.float64], k: int | None) -> pa.Tabl
     return found.append_column("score", pa.array(scores[row]))
 
 
-def _ranked(
-    pieces: Iterable[Piece], ref: VersionRef, k: int | None, threads: int
-) -> Iterator[tuple[int, pa.Table]]:
+def _ranked(pieces: Iterable[Piece], ref: VersionRef, k: int | None, threads: int) -> Iterator[tuple[int, pa.Table]]:
     """Where each piece ends and its best rows, in order; a thread takes its next piece when it is done with the last.
 
     So whoever reads the pieces is one of those who score them, and there are no more threads than were asked for.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -180,3 +183,12 @@ def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6) -> None:
     columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns, names=list(names)), path)
+
+
+def python(project: Path, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of the copied project."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
+    env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
+    env |= {"ML_ASSETS_PORT": str(port - PORT_OFFSET)} if port else {}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from bakery import write_sales
+
 from ml_assets.definitions import defs
 
 TODAY = dt.datetime.now(dt.UTC).date()

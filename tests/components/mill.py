@@ -55,11 +55,15 @@ sources:
 with
 
 came as (
-    select cast(event_day as date) as event_day, sum(weight) as came from {{ source('mill', 'deliveries') }} group by all
+    select cast(event_day as date) as event_day, sum(weight) as came
+    from {{ source('mill', 'deliveries') }}
+    group by all
 ),
 
 went as (
-    select cast(event_day as date) as event_day, sum(weight) as went from {{ source('mill', 'ground') }} group by all
+    select cast(event_day as date) as event_day, sum(weight) as went
+    from {{ source('mill', 'ground') }}
+    group by all
 )
 
 select event_day, coalesce(came, 0) as came, coalesce(went, 0) as went

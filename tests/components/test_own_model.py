@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,44 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from bakery import DAYS, FIRST, PORT_OFFSET, RUN, make_project
+from bakery import python
 
 ITEMS = (
     *("determinism", "save and load", "parity", "strangers", "latency", "baseline", "shuffled labels"),
     "planted leak",
 )
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    made = make_project(tmp_path_factory.mktemp("own") / "project")
-    yield made
-    python(made, "-m", "serving", "stop")
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def python(project: Path, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of the copied project."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
-    env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
-    env |= {"ML_ASSETS_PORT": str(port - PORT_OFFSET)} if port else {}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def runs(project: Path, port: int) -> dict[str, dict[str, Any]]:
-    days = str(FIRST), str(FIRST + dt.timedelta(days=DAYS - 1))
-    done = python(project, "-c", RUN, *days, port=port)
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"job"')]
-    assert len(found) == 2, done.stderr[-3000:]
-    return {each["job"]: each for each in found}
 
 
 @pytest.fixture

@@ -81,7 +81,13 @@ def test_a_day_renews_features_online_store_and_deployment(story: Story) -> None
     assert (told["job"], told["first"], told["last"]) == ("bakery_daily", day(1), day(1))
     assert (told["failed"], told["failing"]) == ([], [])
     made = told["made"]
-    assert set(made) >= {"bakery/sales", "feat_item_sales", "bakery/online_store", "demand/service", "demand/deployment"}
+    assert set(made) >= {
+        "bakery/sales",
+        "feat_item_sales",
+        "bakery/online_store",
+        "demand/service",
+        "demand/deployment",
+    }
     assert {"demand/training_set", "demand/candidate"} & set(made) == set()
     assert made["bakery/online_store"]["as_of"] == f"{day(0)}T00:00:00"
     assert made["demand/deployment"]["version"] == story["training"]["made"]["demand/champion"]["version"]
