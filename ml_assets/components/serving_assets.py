@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_assets.components.days import shop_days
-from ml_assets.components.model_assets import HISTORY, model_asset, told
+from ml_assets.components.model_assets import FEATURES, HISTORY, model_asset, told, upstream_of
 from ml_assets.learning.spec import ModelSpec, Task
 from ml_assets.settings import SHOP, Settings, load_settings
 
@@ -19,7 +19,7 @@ PROBED = 50
 
 
 def serving_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    """Service and deployment of one model with checks; of a ranking also retrieval index and batch predictions."""
+    """Service and deployment of one model with checks, and batch predictions; of a ranking also the retrieval index."""
     if not spec.ranks:
         return _event_service(spec)
     return [_retrieval_index(spec), *_service_assets(spec), _batch_predictions(spec)]
@@ -106,7 +106,25 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         found = probe_events(deployment["url"], spec.serving.route, deployment["version"], asked, says=says)
         return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
 
-    return [service, deployment, answers]
+    return [service, deployment, answers, _event_predictions(spec)]
+
+
+def _event_predictions(spec: ModelSpec) -> dg.AssetsDefinition:
+    @model_asset(spec, deps=[*upstream_of(spec), FEATURES], kinds={"lightgbm", "parquet"}, pool="warehouse")
+    def batch_predictions(champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
+        """The champion's predictions for every event of the spine whose label is still forming."""
+        from feature_repo.store import open_store
+        from ml_assets.learning.scored_events import Scorer
+        from ml_assets.learning.unlabelled import score_unlabelled
+        from ml_assets.registry.versions import load_version
+
+        settings, version = load_settings(), load_version(Path(champion["path"]))
+        path, rows = score_unlabelled(Scorer(spec, settings, open_store(settings), version))
+        return dg.MaterializeResult(
+            metadata={"dagster/row_count": rows, "version": version.version, "path": dg.MetadataValue.path(path)}
+        )
+
+    return batch_predictions
 
 
 def _built(bento: "BentoRef", **beside: str) -> dg.MaterializeResult[Any]:

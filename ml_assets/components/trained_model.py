@@ -17,8 +17,8 @@ from ml_assets.learning.spec_checks import check_spec
 class TrainedModel(dg.Component):
     """A model as a YAML file, from its training set to its service and what watches it there.
 
-    Training set, refit, tuning, candidate, evaluation, champion, service, deployment. Of a ranking also: retrieval
-    index, release, batch predictions; prediction log, predictions, drift, quality, skew, service level.
+    Training set, refit, tuning, candidate, evaluation, champion, service, deployment, batch predictions. Of a ranking
+    also: retrieval index, release; prediction log, predictions, drift, quality, skew, service level.
 
     The attributes are those of `ml_assets.learning.spec.ModelSpec`: an unknown key or a value out of range stops the
     code location from loading, with file, line and key.

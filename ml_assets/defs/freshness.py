@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from ml_assets.defs.jobs import REFRESHED, TRAINED, groups_of
+from ml_assets.defs.jobs import TRAINED, groups_of, refreshed
 from ml_assets.ingestion.beside import sources_beside
 from ml_assets.learning.spec import ModelSpec, model_specs
 from ml_assets.settings import SHOP
@@ -35,7 +35,7 @@ def with_freshness(defs: dg.Definitions) -> dg.Definitions:
         model, name = specs.get(asset.key.path[0]), asset.key.path[-1]
         if model is None:
             return None
-        return DAILY if name in REFRESHED else trained_within(model) if name in TRAINED else None
+        return DAILY if name in refreshed(model) else trained_within(model) if name in TRAINED else None
 
     def apply(asset: dg.AssetSpec) -> dg.AssetSpec:
         found = policy(asset)

@@ -70,8 +70,8 @@ def renewed(source: str) -> dg.AssetSelection:
 
 
 def refreshed(spec: ModelSpec) -> tuple[str, ...]:
-    """The assets of a model that new data renews; only a ranking has an index."""
-    return REFRESHED if spec.ranks else REFRESHED[1:]
+    """The assets of a model that new data renews: a ranking's index, other models' predictions without a label."""
+    return REFRESHED if spec.ranks else (*REFRESHED[1:], "batch_predictions")
 
 
 def retrained(spec: ModelSpec) -> list[dg.AssetKey]:

@@ -20,7 +20,8 @@ def decision_day(spec: ModelSpec) -> str:
 def decisions_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec) -> list[date]:
     """Every decision whose labels are complete, oldest first."""
     day = decision_day(spec)
-    found = warehouse.execute(f"select distinct {day} as day from {spec.spine} order by day").fetchall()
+    labelled = "" if spec.ranks else f"where {spec.label} is not null"  # a ranking's spine has no other rows
+    found = warehouse.execute(f"select distinct {day} as day from {spec.spine} {labelled} order by day").fetchall()
     return [day for (day,) in found]
 
 

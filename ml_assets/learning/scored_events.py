@@ -106,14 +106,13 @@ def score_events(
         KeyError: when the features now defined lack one the version needs.
         WarehouseError: when there is no warehouse, or no data of the model in it.
     """
-    from feature_repo.store import feature_names, join_keys
+    from feature_repo.store import join_keys
 
     spec = by.spec
     columns = columns_of(spec, join_keys(by.store, spec.feature_service), file)
     if out.exists() and out.samefile(file):
         raise UnfitFrameError(f"{file}: its predictions would replace it; name another file for them")
-    features = feature_names(by.store, spec.feature_service)
-    check_features(by.ref, [*(REQUEST + name for name in spec.request), *features])
+    check(by)
     moment = None if columns.time else now_of(spec, by.settings)
     inputs = inputs_of(by, [_stamp(file), str(moment), rows])
     rejected = rejected_of(out)
@@ -126,6 +125,18 @@ def score_events(
             score_entities(by, entities, out, inputs, rows=rows, progress=progress)
     wrong = pq.read_metadata(rejected).num_rows if rejected.exists() else 0
     return ScoredEvents(out, pq.read_metadata(out).num_rows, rejected if wrong else None, wrong, moment)
+
+
+def check(by: Scorer) -> None:
+    """Refuse to predict without a feature.
+
+    Raises:
+        KeyError: naming the features that the version needs and are not known.
+    """
+    from feature_repo.store import feature_names
+
+    known = feature_names(by.store, by.spec.feature_service)
+    check_features(by.ref, [*(REQUEST + name for name in by.spec.request), *known])
 
 
 def score_entities(

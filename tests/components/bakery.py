@@ -53,7 +53,7 @@ tables:
       item: {{from: item, type: VARCHAR, description: what was sold}}
       price: {{from: price, type: DOUBLE, description: price of one, above: 0}}
       warmth: {{from: warmth, type: DOUBLE, description: forecast, unit: degrees Celsius}}
-      sold: {{from: sold, type: DOUBLE, description: pieces, min: 0}}
+      sold: {{from: sold, type: DOUBLE, description: pieces where counted yet, min: 0, nullable: true}}
     max_quarantine_share: 0.01
     traffic: {{enabled: false}}
 """
@@ -168,8 +168,8 @@ def copy_project(folder: Path, source: str) -> None:
         (folder / name).write_text(text.lstrip())
 
 
-def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6) -> None:
-    """Sales that depend on the item and, for some items, on warmth and price together."""
+def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6, *, counted: bool = True) -> None:
+    """Sales that depend on the item and, for some items, on warmth and price together; counted in the evening."""
     rows = []
     for day in days:
         rng = np.random.default_rng(day.toordinal())
@@ -178,7 +178,9 @@ def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6) -> None:
                 warmth, price = float(rng.uniform(0, 30)), float(rng.choice([2.0, 3.0]))
                 wanted = (20, 8, 2)[at] + (warmth if at == 2 else 0) * (1.5 if price == 2.0 else 0.5)
                 sold = max(round(wanted + rng.normal()), 0)
-                rows.append([f"{day}-{shop}-{item}", str(day), item, str(price), str(warmth), str(sold)])
+                rows.append(
+                    [f"{day}-{shop}-{item}", str(day), item, str(price), str(warmth), str(sold) if counted else None]
+                )
     names = ("sale_id", "day", "item", "price", "warmth", "sold")
     columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)

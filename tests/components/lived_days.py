@@ -73,26 +73,58 @@ def bakery(life: Life, days: int) -> None:
     """Train on what arrived; then a day arrives, then late rows of an older one."""
     start = TODAY - dt.timedelta(days=days)
 
-    def deliver(number: int, shops: int = 6) -> None:
+    def deliver(number: int, shops: int = 6, *, counted: bool = True) -> None:
         day = start + dt.timedelta(days=number)
-        write_sales(Path("sales") / f"{day}.parquet", [day], shops)
+        write_sales(Path("sales") / f"{day}.parquet", [day], shops, counted=counted)
 
     for number in range(days - 1):
         deliver(number)
     life.look("bakery", "before a model serves")
     life.look("bakery", "nothing twice")
     life.run("training", "bakery_train", {})
-    deliver(days - 1)
+    deliver(days - 1, counted=False)
     life.look("bakery", "a day")
     life.look("bakery", "no day twice")
     deliver(days - 4, shops=7)
     life.look("bakery", "late rows")
     life.look("bakery", "no late rows twice")
+    predicted(start + dt.timedelta(days=days - 1))
+    deliver(days - 1)
+    life.look("bakery", "labels")
     life.look("chicago_taxi", "no file")
     life.look("chicago_taxi", "still no file")
     graph = life.repository.asset_graph
     keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy_or_from_metadata]
     tell(label="fresh", keys=sorted(key.to_user_string() for key in keys))
+
+
+def predicted(day: dt.date) -> None:
+    """Tell the batch predictions of the day, and what the same events get in a file."""
+    import pyarrow.parquet as pq
+
+    from feature_repo.store import open_store
+    from ml_assets.learning.scored_events import Scorer, score_events
+    from ml_assets.learning.spec import model_spec
+    from ml_assets.learning.unlabelled import predictions_of
+    from ml_assets.registry.pointer import pointer_path, require_pointer
+    from ml_assets.registry.versions import load_version
+    from ml_assets.settings import load_settings
+
+    spec, settings = model_spec("demand"), load_settings()
+    ref = load_version(require_pointer(pointer_path(settings, spec.name)).model_path)
+    by = Scorer(spec, settings, open_store(settings), ref)
+    sold = pq.ParquetFile(f"sales/{day}.parquet").read().to_pylist()
+    with Path("events.csv").open("w") as file:
+        file.write("sale_id,opens_at,item,price,warmth\n")
+        file.writelines("{sale_id},{day},{item},{price},{warmth}\n".format(**each) for each in sold)
+    of_file = score_events(by, Path("events.csv"), Path("scored.parquet"))
+    told = [pq.ParquetFile(path).read().to_pylist() for path in (predictions_of(by, day), of_file.path)]
+    tell(label="predictions", batch=dict(map(said, told[0])), file=dict(map(said, told[1])))
+
+
+def said(row: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """An event's id, and what was predicted of it."""
+    return row["sale_id"], [str(row["opens_at"]), row["known"], row["value"]]
 
 
 def mill(life: Life) -> None:

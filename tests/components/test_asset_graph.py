@@ -68,6 +68,7 @@ def test_a_source_beside_the_shop_has_a_group_of_its_own(graph: Any) -> None:
         f"taxi_tips/{name}"
         for name in (
             "training_set", "refit", "tuning", "candidate", "evaluation", "champion", "service", "deployment",
+            "batch_predictions",
         )
     }  # fmt: skip
     starts = {graph.get(dg.AssetKey(key)).partitions_def.start for key in ("stg_trips", "stg_events")}
@@ -132,3 +133,13 @@ def test_loading_imports_nothing_heavy(graph: Any, home: Path) -> None:
         env={"ML_ASSETS_HOME": str(home), "PATH": str(Path(sys.executable).parent), "HOME": str(home)},
     )  # fmt: skip
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_a_day_of_another_source_renews_what_serves_and_trains_nothing(graph: Any) -> None:
+    from ml_assets.defs.jobs import asset_jobs
+
+    selected = asset_jobs(load_settings())["chicago_taxi_daily"].selection.resolve(graph)
+    models = {key.to_user_string() for key in selected if graph.get(key).group_name == "taxi_tips"}
+    assert models == {"taxi_tips/service", "taxi_tips/deployment", "taxi_tips/batch_predictions"}
+    rest = {key.to_user_string() for key in selected} - models
+    assert rest == keys(graph, "chicago_taxi") | {"feast/definitions"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -187,3 +188,31 @@ def test_a_simulated_shop_has_no_arrivals(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("ML_ASSETS_SHOP", "simulated")
     assert "simulated world" in look(instance).skip_message
     assert not arriving().jobs
+
+
+def test_days_whose_run_failed_are_asked_for_again_on_the_next_day(
+    deployment: Settings, sell: Any, instance: Any
+) -> None:
+    for number in range(3):
+        sell(number, number)
+    land(instance)
+    materialize(instance, tags=range_tags(str(day(0)), str(day(2))))
+    tick = look(instance, look(instance).cursor)
+    assert tick.run_requests == []
+    job = dg.GraphDefinition("ingest").to_job()
+    tags = range_tags(str(day(1)), str(day(1)))
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    assert look(instance, tick.cursor).run_requests == []
+    remembered = json.loads(tick.cursor) | {"hour": f"{day(2)}T23"}
+    [asked] = look(instance, json.dumps(remembered)).run_requests
+    assert asked.tags["dagster/asset_partition_range_start"] == str(day(1))
+    assert asked.tags["dagster/asset_partition_range_end"] == str(day(2))
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS, tags=tags)
+    assert look(instance, json.dumps(remembered)).run_requests == []
+
+
+def test_each_source_has_a_sensor_and_the_shop_lands_only_its_own(deployment: Settings) -> None:
+    sensors = {each.name: each for each in arriving().sensors or []}
+    assert set(sensors) == {"arrivals_sensor", "chicago_taxi_arrivals_sensor"}
+    assert {each.default_status for each in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
+    assert [job.name for job in arriving().jobs or []] == ["land"]  # of the taxis nothing is landed

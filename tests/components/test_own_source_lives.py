@@ -100,6 +100,16 @@ def test_late_rows_lead_to_their_day_and_what_follows(story: Story) -> None:
     assert told["made"]["bakery/sales"]["rows_in"] == 3 * (7 + 6 + 6 + 6)
 
 
+def test_what_has_no_label_yet_is_predicted_until_it_has_one(story: Story) -> None:
+    asked = [f"{day(1)}-{shop}-{item}" for shop in range(6) for item in ("roll", "cake", "ice")]
+    for label, rows in (("a day", len(asked)), ("late rows", len(asked)), ("labels", 0)):
+        assert story[label]["failed"] == []
+        assert story[label]["made"]["demand/batch_predictions"]["dagster/row_count"] == rows
+    assert sorted(story["predictions"]["batch"]) == sorted(asked)
+    assert all(known for _, known, _ in story["predictions"]["batch"].values())
+    assert story["predictions"]["batch"] == story["predictions"]["file"]
+
+
 @pytest.mark.parametrize("label", ["nothing twice", "no day twice", "no late rows twice"])
 def test_nothing_is_asked_for_twice(story: Story, label: str) -> None:
     assert "job" not in story[label]

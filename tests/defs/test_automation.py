@@ -118,3 +118,48 @@ def test_the_weekly_schedule_rests_when_the_calendar_has_ended(repository: Any, 
         instance=instance, repository_def=repository, scheduled_execution_time=datetime(2026, 6, 1, 5, tzinfo=UTC)
     )
     assert "job `ingest`" in schedule.evaluate_tick(while_open).skip_message
+
+
+def judge(instance: dg.DagsterInstance, asset: list[str], check: str, *, passed: bool) -> None:
+    found = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset), check_name=check, passed=passed, metadata={}, severity=dg.AssetCheckSeverity.ERROR
+    )
+    instance.report_runless_asset_event(found)
+
+
+@pytest.mark.parametrize(
+    ("asset", "check", "source"),
+    [
+        (["chicago_taxi", "trips"], "nothing_lost", "chicago_taxi"),
+        (["shop", "events"], "nothing_lost", "shop"),
+        (["chicago_taxi", "online_store"], "offline_equals_online", "chicago_taxi"),
+        (["feast", "online_store"], "offline_equals_online", "shop"),
+    ],
+)
+def test_bad_data_of_a_source_holds_back_its_own_models_only(
+    repository: Any, instance: dg.DagsterInstance, asset: list[str], check: str, source: str
+) -> None:
+    from ml_assets.defs.automation import failed_data_checks
+
+    context = dg.build_sensor_context(instance=instance, repository_def=repository)
+    judge(instance, asset, check, passed=False)
+    [said] = failed_data_checks(context, source)
+    assert said.startswith(f"{'/'.join(asset)}: {check}")
+    [other] = {"shop", "chicago_taxi"} - {source}
+    assert failed_data_checks(context, other) == []
+    judge(instance, asset, check, passed=True)
+    assert failed_data_checks(context, source) == []
+
+
+def test_a_source_whose_calendar_has_ended_need_not_be_fresh(repository: Any) -> None:
+    graph = repository.asset_graph
+    asked = [key for key in graph.get_all_asset_keys() if graph.get(key).group_name in {"chicago_taxi", "taxi_tips"}]
+    assert len(asked) > 15
+    assert [key for key in asked if graph.get(key).freshness_policy_or_from_metadata is not None] == []
+
+
+def test_late_data_of_another_source_is_told_with_its_reason(repository: Any, instance: dg.DagsterInstance) -> None:
+    report(instance, dg.AssetKey(["chicago_taxi", "trips"]), FreshnessState.FAIL)
+    said = tick(repository, "freshness_sensor", instance).skip_message
+    assert "shop: every asset is as fresh" in said
+    assert "chicago_taxi/trips is late; waiting for 2013-01-01" in said
