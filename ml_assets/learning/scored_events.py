@@ -201,10 +201,23 @@ def rejected_of(out: Path) -> Path:
 
 
 def _pieces(frame: Path, wanted: Sequence[str], joined: Sequence[str], rows: int, start: int) -> Iterator[Piece]:
+    """The frame from row `start` on, `rows` rows at a time, however its row groups lie."""
     columns = list(dict.fromkeys([ID, EVENT_TIMESTAMP, *joined, *wanted]))
-    for batch in batches(frame, columns, start, rows):
-        start += len(batch)
-        yield Piece(start, partial(_load, pa.Table.from_batches([batch]), wanted, joined))
+    for table in _even(batches(frame, columns, start, rows), rows):
+        start += len(table)
+        yield Piece(start, partial(_load, table, wanted, joined))
+
+
+def _even(found: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    for batch in found:
+        held.append(batch)
+        while sum(map(len, held)) >= rows:
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, rows)
+            held = table.slice(rows).to_batches()
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _load(table: pa.Table, wanted: Sequence[str], joined: Sequence[str]) -> tuple[pa.Table, pa.Table]:

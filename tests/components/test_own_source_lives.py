@@ -66,7 +66,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def story(project: Path, port: int) -> Story:
-    return lived(project, "bakery", str(DAYS), ML_ASSETS_PORT=str(port))
+    return lived(project, "bakery", str(DAYS), ML_ASSETS_PORT=str(port - bakery.PORT_OFFSET))
 
 
 def test_before_a_model_serves_the_days_are_ingested(story: Story) -> None:
