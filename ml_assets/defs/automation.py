@@ -209,8 +209,9 @@ def failed_data_checks(context: dg.SensorEvaluationContext | dg.ScheduleEvaluati
 
 
 def stale_assets(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
-    """Assets that their freshness policy warns of or has given up on."""
-    keys = list(_graph(context).get_all_asset_keys())
+    """Assets that their freshness policy, if they still have one, warns of or has given up on."""
+    graph = _graph(context)
+    keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy_or_from_metadata]
     found = context.instance.get_freshness_state_records(keys)
     return sorted(key for key, record in found.items() if record.freshness_state.value in {"FAIL", "WARN"})
 

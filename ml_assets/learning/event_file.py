@@ -75,9 +75,7 @@ def write_entities(file: Path, columns: EventColumns, moment: datetime | None, e
     raw = _as_parquet(file, entities.with_name("as_text.parquet"))
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.execute("set timezone = 'UTC'")
-        stream: pa.RecordBatchReader = connection.sql(_sql(raw, columns, moment, text=raw != file)).to_arrow_reader(
-            PIECE
-        )
+        stream = _stream(file, connection, _sql(raw, columns, moment, text=raw != file))
         fit = [name for name in stream.schema.names if name not in {"row", "reason", "raw"}]
         kept = pa.schema([stream.schema.field(name) for name in fit])
         with (
@@ -91,6 +89,13 @@ def write_entities(file: Path, columns: EventColumns, moment: datetime | None, e
                 good.write_table(batch.filter(well).select(fit))
                 if not pc.all(well).as_py():
                     bad.write_table(batch.filter(pc.invert(well)).select(REJECTED.names).cast(REJECTED))
+
+
+def _stream(file: Path, connection: duckdb.DuckDBPyConnection, sql: str) -> pa.RecordBatchReader:
+    try:
+        return connection.sql(sql).to_arrow_reader(PIECE)
+    except duckdb.Error as error:
+        raise UnfitFrameError(f"{file}: cannot be read ({error})") from error
 
 
 def _batches(file: Path, stream: pa.RecordBatchReader) -> Iterator[pa.Table]:

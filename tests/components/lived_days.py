@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from bakery import write_sales
+from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
 from ml_assets.definitions import defs
 
@@ -28,9 +29,9 @@ class Life:
         self.repository = self.found.get_repository_def()
         self.cursors: dict[str, str | None] = {}
 
-    def look(self, source: str, label: str) -> None:
-        """Evaluate the source's sensor, run what it asks for, and tell both; looks until it asks for nothing."""
-        name = f"{source}_arrivals_sensor"
+    def look(self, source: str, label: str, name: str = "") -> None:
+        """Evaluate the source's sensor, or the one of that name, run what it asks for, and tell both."""
+        name = name or f"{source}_arrivals_sensor"
         context = dg.build_sensor_context(self.instance, self.cursors.get(name), repository_def=self.repository)
         tick = self.repository.get_sensor_def(name).evaluate_tick(context)
         self.cursors[name] = tick.cursor
@@ -93,6 +94,14 @@ def bakery(life: Life, days: int) -> None:
     life.look("bakery", "labels")
     life.look("chicago_taxi", "no file")
     life.look("chicago_taxi", "still no file")
+    late = FreshnessStateChange(
+        key=dg.AssetKey(["bakery", "sales"]), new_state=FreshnessState.FAIL, previous_state=FreshnessState.PASS,
+        state_change_timestamp=0.0,
+    )  # fmt: skip
+    life.instance._report_runless_asset_event(late)
+    life.look("bakery", "late, nothing there", "freshness_sensor")
+    deliver(days - 2, shops=7)
+    life.look("bakery", "late, something there", "freshness_sensor")
     graph = life.repository.asset_graph
     keys = [key for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy_or_from_metadata]
     tell(label="fresh", keys=sorted(key.to_user_string() for key in keys))

@@ -110,6 +110,13 @@ def test_what_has_no_label_yet_is_predicted_until_it_has_one(story: Story) -> No
     assert story["predictions"]["batch"] == story["predictions"]["file"]
 
 
+def test_late_data_is_renewed_when_there_is_something_to_renew_it_with(story: Story) -> None:
+    assert "bakery/sales is late; everything up to" in story["late, nothing there"]["skipped"]
+    assert "shop: every asset is as fresh" in story["late, nothing there"]["skipped"]
+    told = story["late, something there"]
+    assert (told["job"], told["first"], told["last"], told["failed"]) == ("bakery_daily", day(2), day(1), [])
+
+
 @pytest.mark.parametrize("label", ["nothing twice", "no day twice", "no late rows twice"])
 def test_nothing_is_asked_for_twice(story: Story, label: str) -> None:
     assert "job" not in story[label]
