@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from ml_assets import operate
 from ml_assets.runs import dagster_home
+from ml_assets.scaffold import command as scaffolding
 from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
 
 
@@ -20,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     for name, (explained, _) in COMMANDS.items():
         commands.add_parser(name, help=explained)
     operate.add_commands(commands)
+    scaffolding.add_command(commands)
     return made
 
 
@@ -29,6 +31,8 @@ def main() -> int:
     settings = load_settings()
     settings.export()
     dagster_home(settings)
+    if given.command == scaffolding.NAME:
+        return scaffolding.run(settings, given)
     return COMMANDS[given.command][1](settings) if given.command in COMMANDS else operate.run(settings, given)
 
 

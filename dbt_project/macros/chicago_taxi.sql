@@ -14,34 +14,9 @@ group by {{ key }}, event_day
 {# What is known of a company or area from its days: how busy it is, how its passengers tip. #}
 {% macro taxi_features(days, key) %}
 {%- set windows = [28, 90, 365] %}
-{%- set offsets = [0] + windows %}
+{%- set measures = {'trips': 'bigint', 'tipped': 'bigint', 'fare': 'decimal(18, 2)'} %}
 
-with
-
-history as ({{ ml_assets.history_of(days, key, offsets) }}),
-
-change_points as ({{ ml_assets.change_points('history', key, offsets) }}),
-
-timeline as (
-    select
-        {{ key }},
-        event_day,
-        coalesce(trips, 0) as trips,
-        coalesce(tipped, 0) as tipped,
-        coalesce(fare, 0) as fare
-    from change_points
-    left join history using ({{ key }}, event_day)
-),
-
-windowed as (
-    select
-        {{ ml_assets.window_sums(['trips', 'tipped'], windows) }}
-        {{ ml_assets.window_sums(['fare'], windows, 'decimal(18, 2)') }}
-        {{ key }},
-        event_day
-    from timeline
-    {{ ml_assets.day_frames(key, windows) }}
-)
+with windowed as ({{ ml_assets.windows_of(days, key, measures, windows) }})
 
 select
     {{ key }},

@@ -98,3 +98,37 @@
         cast(coalesce(sum(buyers_{{ days }}d) over so_far, 0) as bigint) as buyers_{{ days }}d,
     {%- endfor -%}
 {%- endmacro %}
+
+{#
+    Sums over the last w days of everything that happens to an entity, as a change-point log: <measure>_<w>d, the key and
+    event_day. `days` has a row per key and day with something in it; `measures` maps its columns to the types of their
+    sums, a whole number or a decimal, so that building day by day gives the same bits as building at once.
+#}
+{% macro windows_of(days, key, measures, windows) %}
+{%- set offsets = [0] + windows %}
+    with
+
+    history as ({{ ml_assets.history_of(days, key, offsets) }}),
+
+    change_points as ({{ ml_assets.change_points('history', key, offsets) }}),
+
+    timeline as (
+        select
+            {{ key }},
+            event_day
+            {%- for measure in measures %},
+            coalesce({{ measure }}, 0) as {{ measure }}
+            {%- endfor %}
+        from change_points
+        left join history using ({{ key }}, event_day)
+    )
+
+    select
+        {%- for measure, type in measures.items() %}
+        {{ ml_assets.window_sums([measure], windows, type) }}
+        {%- endfor %}
+        {{ key }},
+        event_day
+    from timeline
+    {{ ml_assets.day_frames(key, windows) }}
+{% endmacro %}

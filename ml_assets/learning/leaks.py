@@ -74,9 +74,7 @@ def _alone(spec: ModelSpec, dataset: DatasetRef) -> list[Leak]:
     x, label, group = _learned(spec, dataset)
     found = []
     for at, feature in enumerate(features):
-        column = x[:, at].astype(np.float64)
-        ways = (column, np.isfinite(column).astype(np.float64))
-        strength = max(_strength(one, label, group, spec.task) for one in ways)
+        strength = strength_alone(x[:, at].astype(np.float64), label, spec.task, group)
         if strength >= spec.gate.leak:
             said = f"{feature} alone predicts {spec.label} ({MEASURES[spec.task]} {strength:.3f})"
             found.append(Leak(feature, f"{said}: is it known before {'the decision' if spec.ranks else 'the event'}?"))
@@ -96,6 +94,16 @@ def _learned(spec: ModelSpec, dataset: DatasetRef) -> tuple[NDArray[np.float32],
     group: IntArray = np.repeat(np.arange(len(sizes)), sizes)
     relevant = (label >= spec.truth_grade).astype(np.float64)
     return np.concatenate([rows.x for rows in parts]), relevant if spec.ranks else label, group
+
+
+def strength_alone(column: FloatArray, label: FloatArray, task: Task, group: IntArray | None = None) -> float:
+    """How well a column [n], or only where it is missing, orders the label [n]: AUC or absolute rank correlation.
+
+    `group` [n] is the list of a row of a ranking; other tasks have none.
+    """
+    lists = np.arange(len(label)) if group is None else group
+    ways = (column, np.isfinite(column).astype(np.float64))
+    return max(_strength(one, label, lists, task) for one in ways)
 
 
 def _strength(column: FloatArray, label: FloatArray, group: IntArray, task: Task) -> float:

@@ -1,0 +1,95 @@
+"""What the flags leave open: asked for on a terminal with a proposal, refused elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.prompt import Prompt
+
+from ml_assets.scaffold.errors import ScaffoldError
+from ml_assets.scaffold.look import Column, Kind, Look
+from ml_assets.scaffold.measure import NEGATIVE, POSITIVE
+from ml_assets.scaffold.names import looks_like_id, snake
+from ml_assets.scaffold.plan import check
+from ml_assets.scaffold.wanted import TASKS, Wanted
+
+ASKED = ("entity", "time", "label", "task", "name")
+
+
+def wanted(given: argparse.Namespace, look: Look, console: Console | None) -> Wanted:
+    """The answers: from flags, and from the person at the console where there is one.
+
+    Raises:
+        ScaffoldError: when something is missing and nobody can be asked; it lists the columns.
+    """
+    if given.task == "ranking":
+        _check_early(given)
+    missing = [flag for flag in ASKED if not getattr(given, flag)]
+    if missing and console is None:
+        flags = ", ".join(f"--{flag}" for flag in missing)
+        raise ScaffoldError(f"say {flags}; the columns of {look.path.name} are\n{look.listing()}")
+    if missing and console is not None:
+        console.print(f"{look.path.name}: {look.rows:,} rows\n{look.listing()}", soft_wrap=True)
+        for flag in missing:
+            setattr(given, flag, _ask(flag, given, look, console))
+        console.print()
+    found = Wanted(
+        file=look.path, name=given.name, entities=_split(given.entity), time=given.time, label=given.label,
+        task=given.task, positive=given.positive, known_after=_split(given.known_after), event=given.id,
+        source=given.source, time_format=given.time_format, horizon_days=given.horizon_days,
+    )  # fmt: skip
+    check(found)
+    label = look.column(found.label)
+    if console is not None and found.task == "binary" and found.positive is None and _unclear(label):
+        chosen = Prompt.ask(f"Which {label.raw} is to be predicted?", choices=list(label.values), console=console)
+        return Wanted(**{**vars(found), "positive": chosen})
+    return found
+
+
+def _check_early(given: argparse.Namespace) -> None:
+    check(Wanted(Path(), "any", ("any",), "any", "any", given.task))
+
+
+def _split(given: list[str] | None) -> tuple[str, ...]:
+    """Names given one by one or with commas between, each once."""
+    return tuple(dict.fromkeys(name.strip() for part in given or () for name in part.split(",") if name.strip()))
+
+
+def _unclear(label: Column) -> bool:
+    low = {value.lower() for value in label.values}
+    return label.distinct == 2 and not (low & set(POSITIVE) and low & set(NEGATIVE))
+
+
+def _ask(flag: str, given: argparse.Namespace, look: Look, console: Console) -> object:
+    if flag == "task":
+        label = look.column(given.label)
+        default = "binary" if label.distinct == 2 else "regression"
+        return Prompt.ask("Predict whether (binary) or how much (regression)?", choices=list(TASKS), default=default,
+                          console=console)  # fmt: skip
+    proposal, questions = propose(flag, given, look), {
+        "entity": "Who or what do events belong to: the column(s) features are about, comma between",
+        "time": "When is the prediction wanted",
+        "label": "What is to be predicted",
+        "name": "What is the model called",
+    }  # fmt: skip
+    default = {"default": proposal} if proposal else {}
+    answer = Prompt.ask(questions[flag], console=console, **default)
+    return [answer] if flag == "entity" else answer
+
+
+def propose(flag: str, given: argparse.Namespace, look: Look) -> str | None:
+    """A sane answer, where the columns suggest one."""
+    named = {name for part in (given.entity or (), (given.time, given.label)) for name in part if name}
+    left = [column for column in look.columns if not named & {column.raw, column.name}]
+    if flag == "name":
+        return look.column(given.label).name
+    if flag == "entity":
+        fitting = [c for c in left if looks_like_id(c.name) and 1 < c.distinct < look.rows and c.kind is not Kind.NUMBER]
+    elif flag == "time":
+        words = ("time", "date", "timestamp", "ts", "at", "day")
+        fitting = [c for c in left if c.kind is Kind.MOMENT] or [c for c in left if set(snake(c.raw).split("_")) & {*words}]
+    else:
+        fitting = [c for c in reversed(left) if c.numeric and c.distinct == 2]
+    return fitting[0].raw if fitting else None

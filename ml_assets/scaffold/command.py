@@ -1,0 +1,97 @@
+"""`python -m ml_assets scaffold FILE`: from one file to everything a model is made of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ml_assets.ingestion.errors import IngestionError
+from ml_assets.scaffold.ask import wanted
+from ml_assets.scaffold.errors import ScaffoldError
+from ml_assets.scaffold.look import look
+from ml_assets.scaffold.measure import measure
+from ml_assets.scaffold.plan import Plan, plan
+from ml_assets.scaffold.render import render
+from ml_assets.scaffold.validate import validate
+from ml_assets.scaffold.write import check_names, next_port_offset, write
+from ml_assets.settings import PROJECT, Settings
+
+NAME = "scaffold"
+ARGUMENTS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+    (("file",), {"type": Path, "help": "CSV or Parquet, a row per event"}),
+    (("--name",), {"help": "of the model"}),
+    (("--entity",), {"action": "append", "help": "column that features are about; several: comma between, or again"}),
+    (("--time",), {"help": "column that says when the prediction is wanted"}),
+    (("--label",), {"help": "column that is to be predicted"}),
+    (("--task",), {"help": "binary or regression"}),
+    (("--positive",), {"help": "value of a binary label that is to be predicted, where that is not plain"}),
+    (("--known-after",), {"action": "append", "help": "columns known only after the event, comma between"}),
+    (("--horizon-days",), {"type": int, "default": 1, "help": "days after the event until the label is known"}),
+    (("--id",), {"help": "column that identifies an event; looked for where it is not said"}),
+    (("--time-format",), {"help": "how texts say times, as strptime takes it, e.g. %%d/%%m/%%Y"}),
+    (("--source",), {"help": "name of the source; that of the file where it is not said"}),
+    (("--force",), {"action": "store_true", "help": "replace files that are there"}),
+]
+
+
+def add_command(commands: Any) -> None:
+    """Add it to an argument parser's subparsers."""
+    command = commands.add_parser(NAME, help="create a source, features and a model of your own from one file")
+    for flags, options in ARGUMENTS:
+        command.add_argument(*flags, **options)
+
+
+def run(settings: Settings, given: argparse.Namespace, project: Path = PROJECT) -> int:
+    """Look, ask, decide, write, and say what to do next; errors are for people."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is half done is undone
+    try:
+        made, paths = scaffold(given, project, console if sys.stdin.isatty() else None)
+    except (ScaffoldError, IngestionError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    _tell(console, made, paths, project, settings)
+    return 0
+
+
+def scaffold(given: argparse.Namespace, project: Path, console: Console | None) -> tuple[Plan, list[Path]]:
+    """Create everything; the plan, and the files that are new or changed.
+
+    Raises:
+        ScaffoldError: when the file, an answer or a name does not do; nothing was written.
+        IngestionError: when the file cannot be read.
+    """
+    with look(given.file) as seen:
+        answers = wanted(given, seen, console)
+        made = plan(seen, measure(seen, answers), answers, project, next_port_offset(project, answers.name))
+    files = render(made)
+    check_names(made, project, files)
+    validate(files)
+    return made, write(files, project, force=given.force)
+
+
+def _tell(console: Console, made: Plan, paths: list[Path], project: Path, settings: Settings) -> None:
+    def say(line: str = "") -> None:
+        console.print(line, soft_wrap=True)
+
+    if not paths:
+        say("nothing changed: every file is there as it would be written")
+    for path in paths:
+        say(f"wrote {path.relative_to(project)}")
+    for note in made.notes:
+        say(f"- {note}")
+    body = shlex.quote(json.dumps(made.example, ensure_ascii=False))
+    port = settings.port + made.port_offset
+    say("\nLook at the comments in these files, then:\n")
+    say('eval "$(.venv/bin/python -m ml_assets env)" && export PATH=$PWD/.venv/bin:$PATH')
+    say("dg check defs")
+    say(f"dg launch --job {made.source}_ingest --partition-range {made.first}...{made.last}")
+    say(f"dg launch --job {made.source}_train")
+    say(f"curl -s localhost:{port}/{made.model} -H 'content-type: application/json' -d {body}")
