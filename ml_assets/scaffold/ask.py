@@ -12,9 +12,14 @@ from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.look import Column, Kind, Look
 from ml_assets.scaffold.measure import NEGATIVE, POSITIVE
 from ml_assets.scaffold.names import looks_like_id, snake
-from ml_assets.scaffold.plan import check
-from ml_assets.scaffold.wanted import TASKS, Wanted
+from ml_assets.scaffold.wanted import TASKS, Wanted, check
 
+QUESTIONS = {
+    "entity": "Who or what do events belong to: the column(s) features are about, comma between",
+    "time": "When is the prediction wanted",
+    "label": "What is to be predicted",
+    "name": "What is the model called",
+}
 ASKED = ("entity", "time", "label", "task", "name")
 
 
@@ -64,19 +69,21 @@ def _unclear(label: Column) -> bool:
 
 def _ask(flag: str, given: argparse.Namespace, look: Look, console: Console) -> object:
     if flag == "task":
-        label = look.column(given.label)
-        default = "binary" if label.distinct == 2 else "regression"
-        return Prompt.ask("Predict whether (binary) or how much (regression)?", choices=list(TASKS), default=default,
-                          console=console)  # fmt: skip
-    proposal, questions = propose(flag, given, look), {
-        "entity": "Who or what do events belong to: the column(s) features are about, comma between",
-        "time": "When is the prediction wanted",
-        "label": "What is to be predicted",
-        "name": "What is the model called",
-    }  # fmt: skip
-    default = {"default": proposal} if proposal else {}
-    answer = Prompt.ask(questions[flag], console=console, **default)
-    return [answer] if flag == "entity" else answer
+        likely = "binary" if look.column(given.label).distinct == 2 else "regression"
+        question = "Predict whether (binary) or how much (regression)"
+        return Prompt.ask(question, choices=list(TASKS), default=likely, console=console)
+    proposal = propose(flag, given, look)
+    while True:
+        answer = Prompt.ask(QUESTIONS[flag], default=proposal, console=console) or ""
+        named = [answer] if flag == "entity" else answer
+        try:
+            for name in _split([answer]) if flag != "name" else ():
+                look.column(name)
+        except ScaffoldError as error:
+            console.print(str(error), soft_wrap=True)
+        else:
+            if answer:
+                return named
 
 
 def propose(flag: str, given: argparse.Namespace, look: Look) -> str | None:
@@ -86,10 +93,12 @@ def propose(flag: str, given: argparse.Namespace, look: Look) -> str | None:
     if flag == "name":
         return look.column(given.label).name
     if flag == "entity":
-        fitting = [c for c in left if looks_like_id(c.name) and 1 < c.distinct < look.rows and c.kind is not Kind.NUMBER]
+        repeated = [c for c in left if 1 < c.distinct < look.rows and c.kind in {Kind.TEXT, Kind.WHOLE}]
+        fitting = [c for c in repeated if looks_like_id(c.name)]
     elif flag == "time":
-        words = ("time", "date", "timestamp", "ts", "at", "day")
-        fitting = [c for c in left if c.kind is Kind.MOMENT] or [c for c in left if set(snake(c.raw).split("_")) & {*words}]
+        words = {"time", "date", "timestamp", "ts", "at", "day"}
+        moments = [c for c in left if c.kind is Kind.MOMENT]
+        fitting = moments or [c for c in left if words & set(snake(c.raw).split("_"))]
     else:
         fitting = [c for c in reversed(left) if c.numeric and c.distinct == 2]
     return fitting[0].raw if fitting else None

@@ -69,10 +69,20 @@ class Column:
     @property
     def from_sql(self) -> str:
         """SQL over the raw columns, all of them text: the value as the source's column takes it."""
-        text = self.raw if self.raw == self.name else quote(self.raw)
         if self.kind is Kind.FLAG:
             no, yes = next(pair for pair in FLAGS if {value.lower() for value in self.values} <= set(pair))
-            return f"case lower(trim({text})) when '{yes}' then 1 when '{no}' then 0 end"
+            return f"case lower(trim({self.raw_sql})) when '{yes}' then 1 when '{no}' then 0 end"
+        return self.known_sql
+
+    @property
+    def raw_sql(self) -> str:
+        """SQL: the raw column."""
+        return self.raw if self.raw == self.name else quote(self.raw)
+
+    @property
+    def known_sql(self) -> str:
+        """SQL: its text, or null where the text stands for a missing value."""
+        text = self.raw_sql
         for word in self.unknown:
             text = f"nullif({text}, {literal(word)})"
         return text
@@ -144,7 +154,9 @@ def look(path: Path) -> Iterator[Look]:
             Path(folder) / "rows.parquet",
             connection,
         )
-        texts = ", ".join(f"nullif(trim(cast({quote(name)} as varchar)), '') as {quote(name)}" for name in opened.columns)
+        texts = ", ".join(
+            f"nullif(trim(cast({quote(name)} as varchar)), '') as {quote(name)}" for name in opened.columns
+        )
         broken = "where _line is null" if opened.staged else ""
         connection.execute(f"create view raw as select {texts} from read_parquet({literal(opened.parquet)}) {broken}")
         [(rows,)] = connection.execute("select count(*) from raw").fetchall()

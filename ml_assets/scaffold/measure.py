@@ -27,7 +27,7 @@ SAMPLE = 100_000
 
 @dataclass(frozen=True)
 class Label:
-    """The label: SQL over the raw columns that makes a number of it, its mean and spread, and the rarer value's rows."""
+    """The label: SQL over the raw columns that makes a number of it, its mean and spread, rows of the rarer value."""
 
     sql: str
     mean: float
@@ -89,7 +89,9 @@ def measure(look: Look, wanted: Wanted) -> Measured:
     undated, unlabelled, unnamed, days, first, last = counted
     if first is None:
         raise ScaffoldError(f"{wanted.time}: no row has a time")
-    [(repeated,)] = run("select (select count(*) from raw) - (select count(*) from (select distinct * from raw))").fetchall()
+    [(repeated,)] = run(
+        "select (select count(*) from raw) - (select count(*) from (select distinct * from raw))"
+    ).fetchall()
     [(opening,)] = run(f"select count(*) from dated where _at::date = date '{first}'").fetchall()
     return Measured(
         moment, said, first, last, days, undated, unlabelled, unnamed, repeated, opening,
@@ -120,16 +122,16 @@ def _binary(column: Column, positive: str | None) -> str:
             f"{column.raw} has {column.distinct:,} values ({', '.join(column.values[:5])}): a binary label has two. "
             "Name another label, make a column of two values first, or say --task regression for a number"
         )
-    text = column.raw if column.raw == column.name else quote(column.raw)
+    text = column.raw_sql
     low = [value.lower() for value in column.values]
     if positive is None and column.kind is Kind.WHOLE and set(low) <= {"0", "1"}:
         return column.from_sql
     if positive is None:
         yes, no = ([v for v in column.values if v.lower() in words] for words in (POSITIVE, NEGATIVE))
         if not yes or not no:
-            raise ScaffoldError(
-                f"{column.raw} is {' or '.join(column.values)}: say which is to be predicted, --positive {column.values[-1]!r}"
-            )
+            either = " or ".join(column.values)
+            hint = f"--positive {column.values[-1]!r}"
+            raise ScaffoldError(f"{column.raw} is {either}: say which is to be predicted, e.g. {hint}")
     else:
         if positive not in column.values:
             raise ScaffoldError(f"--positive {positive!r}: {column.raw} is {' or '.join(column.values)}")
@@ -188,7 +190,8 @@ def _example(look: Look, wanted: Wanted) -> dict[str, Any]:
     )
     known = " + ".join(f"({quote(column.raw)} is not null)::int" for column in taken)
     row = look.connection.execute(
-        f"select {shown} from (select * from dated order by _at desc nulls last limit 100) order by {known} desc, _at desc limit 1"
+        f"""select {shown} from (select * from dated order by _at desc nulls last limit 100)
+        order by {known} desc, _at desc limit 1"""
     ).fetchone()
     assert row is not None  # noqa: S101  # a file has rows
     numbers = (int(v) if isinstance(v, float) and v.is_integer() else v for v in row)

@@ -11,11 +11,12 @@ OURS = frozenset(
     {
         "event_day", "event_timestamp", "split", "place", "day", "now", "cut", "spine",  # of training sets
         "event", "time",  # of requests
-        "events", "outcomes", "days", "windowed", "history", "timeline", "change_points", "arrived",  # of feature models
+        "events", "outcomes", "days", "known", "arrived", "windowed", "history", "timeline", "change_points",  # of SQL
     }
 )  # fmt: skip
 """Names that mean something where the columns end up."""
-ID_WORDS = ("id", "key", "code", "no", "nr", "number", "uuid", "ref")
+ID_WORDS = ("id", "key", "no", "nr", "number", "uuid")
+CODES = ("code", "ref", "sku")
 
 
 @cache
@@ -23,9 +24,9 @@ def keywords() -> frozenset[str]:
     """Words that SQL does not take as a column's name."""
     import duckdb
 
-    found = duckdb.sql(
-        "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
-    ).fetchall()
+    words = "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
+    with duckdb.connect() as connection:
+        found = connection.execute(words).fetchall()
     return frozenset(name for (name,) in found)
 
 
@@ -62,7 +63,7 @@ def _free(wanted: str, taken: set[str]) -> str:
 
 def looks_like_id(name: str) -> bool:
     """Whether a column's name says that it identifies something."""
-    return name.rpartition("_")[2] in ID_WORDS
+    return name.rpartition("_")[2] in {*ID_WORDS, *CODES}
 
 
 def stem(key: str) -> str:

@@ -1,36 +1,26 @@
-"""Every decision about the files to be written, from what was asked and what the file says; reads and writes nothing."""
+"""Every decision about the files, from what was asked and what the file says; reads and writes nothing."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ml_assets.ingestion.readers import quote
-from ml_assets.scaffold.errors import ScaffoldError
-from ml_assets.scaffold.look import FEW, Column, Kind, Look
+from ml_assets.scaffold.columns import SourceColumn, source_columns
+from ml_assets.scaffold.look import Column, Look
 from ml_assets.scaffold.measure import Measured
-from ml_assets.scaffold.names import looks_like_id, snake, stem, words
+from ml_assets.scaffold.names import stem
+from ml_assets.scaffold.roles import Roles, roles_of
 from ml_assets.scaffold.sizes import Training, cut, training_of, windows_of
-from ml_assets.scaffold.wanted import TASKS, Wanted
+from ml_assets.scaffold.wanted import Wanted, check, source_name
 
-SLICES, MEANS = 2, 3
-"""So many slices and so many means of numbers are taken at most: a person adds what is worth it."""
+MEANS = 3
+"""So many means of numbers become features: a person adds what is worth it."""
 CLUSTERS = 100
 """Entities from which on the bootstrap draws entities; with fewer it draws days."""
-
-
-@dataclass(frozen=True)
-class SourceColumn:
-    """A column of the source: its name, and what the YAML says of it."""
-
-    name: str
-    said: Mapping[str, Any]
-    words: str
 
 
 @dataclass(frozen=True)
@@ -113,15 +103,6 @@ class Plan:
         return {column.name: column.words for column in self.columns}
 
 
-def source_name(wanted: Wanted) -> str:
-    """The source: as asked for, else as the file is called; a model and its source need two names."""
-    if wanted.source is not None:
-        return wanted.source
-    found = snake(wanted.file.stem) or wanted.name
-    found = found if found[0].isalpha() else f"data_{found}"
-    return found if found != wanted.name else f"{found}_events"
-
-
 def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_offset: int) -> Plan:
     """Decide everything.
 
@@ -129,11 +110,11 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
         ScaffoldError: when a name is none, the task is none of the two, or the events fall on too few days.
     """
     check(wanted)
-    roles = _roles(look, measured, wanted)
+    roles = roles_of(look, measured, wanted)
     windows = windows_of((measured.last - measured.first).days + 1)
     split = cut(measured.days, windows, wanted.horizon_days)
     source = source_name(wanted)
-    columns = tuple(_columns(look, measured, wanted, roles))
+    columns = tuple(source_columns(look, measured, wanted, roles))
     bad = measured.undated + measured.repeated
     share = bad / look.rows
     label = look.column(wanted.label)
@@ -160,137 +141,15 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Roles:
-    """Which column is what; `asked` are those of a request, `unused` those the model has nothing of."""
-
-    event: str
-    made_up: bool
-    request: tuple[str, ...]
-    known_after: tuple[str, ...]
-    leaking: tuple[str, ...]
-    slices: tuple[str, ...]
-    constant: tuple[str, ...]
-    unused: tuple[str, ...]
-    asked: tuple[str, ...]
-
-
-def _roles(look: Look, measured: Measured, wanted: Wanted) -> Roles:
-    late = [look.column(name) for name in wanted.known_after]
-    keys = [look.column(name) for name in wanted.entities]
-    taken = [*keys, look.column(wanted.time), look.column(wanted.label)]
-    if len({column.raw for column in [*taken, *late]}) < len([*taken, *late]):
-        raise ScaffoldError("entity, time, label and known-after are different columns; one is named twice")
-    event = _event(look, wanted, taken)
-    rest = [column for column in look.columns if column not in [*taken, *late] and column is not event]
-    constant = [column for column in rest if column.distinct < 2 and not column.missing or not column.distinct]
-    rest = [column for column in rest if column not in constant]
-    leaking = [column for column in rest if column.name in measured.leaks]
-    rest = [column for column in rest if column not in leaking]
-    request = [column.name for column in rest if column.numeric and not _identifies(column, look.rows)]
-    texts = [column for column in rest if column.kind is Kind.TEXT]
-    slices = [column.name for column in texts if 2 <= column.distinct <= FEW and not column.missing][:SLICES]
-    unused = [column.name for column in rest if column.name not in {*request, *slices}]
-    after = [column.name for column in [*late, *leaking]]
-    return Roles(
-        event.name if event else _free(f"{stem(source_name(wanted))}_id", {column.name for column in look.columns}),
-        event is None, tuple(request), tuple(after), tuple(column.name for column in leaking), tuple(slices),
-        tuple(column.raw for column in constant), tuple(unused), (*(column.name for column in keys), *request),
-    )  # fmt: skip
-
-
-def _identifies(column: Column, rows: int) -> bool:
-    """A number that is a name: nearly each row has one of its own."""
-    return looks_like_id(column.name) and column.distinct > 0.5 * rows
-
-
-def _event(look: Look, wanted: Wanted, taken: list[Column]) -> Column | None:
-    """The column that identifies an event: as asked for, else one with a value of its own in each row."""
-    if wanted.event is not None:
-        column = look.column(wanted.event)
-        if column.distinct < look.rows:
-            raise ScaffoldError(f"{column.raw} has {column.distinct:,} values in {look.rows:,} rows: it is no event's id")
-        return column
-    unique = [column for column in look.columns if column.distinct == look.rows and column not in taken]
-    whole = [column for column in unique if column.kind in {Kind.WHOLE, Kind.TEXT} and looks_like_id(column.name)]
-    return next(iter([*whole, *(column for column in unique if column.kind is Kind.TEXT)]), None)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    return name if name not in taken else _free(f"row_{name}", taken)
-
-
-def _columns(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iterator[SourceColumn]:
-    time, label = look.column(wanted.time).name, look.column(wanted.label).name
-    keys = {look.column(key).name for key in wanted.entities}
-    if roles.made_up:
-        parts = ", ".join(f"coalesce({_raw(column)}, '')" for column in look.columns)
-        yield SourceColumn(roles.event, {"from": f"md5(concat_ws('|', {parts}))", "type": "VARCHAR",
-                                         "description": "identifies the event"}, "Identity of the event (text)")  # fmt: skip
-    for column in look.columns:
-        if column.raw in roles.constant:
-            continue
-        about = words(column.raw)
-        if column.name == roles.event:
-            yield SourceColumn(column.name, {"from": _raw(column), "type": "VARCHAR", "description": "identifies the event"},
-                               "Identity of the event (text)")  # fmt: skip
-        elif column.name == time:
-            how = measured.moment
-            direct = column.kind is Kind.MOMENT and not column.unknown
-            yield SourceColumn(column.name, {"from": _raw(column) if direct else how.sql, "type": "TIMESTAMP",
-                                             "description": "when the prediction is wanted"},
-                               "When the prediction is wanted")  # fmt: skip
-        elif column.name == label:
-            yield _label(column, measured, wanted)
-        else:
-            text = column.name in keys
-            said: dict[str, Any] = {"from": _raw(column) if text else column.from_sql}
-            said |= {"type": "VARCHAR" if text else column.type, "description": about}
-            said |= {"nullable": True} if column.missing else {}
-            low = column.low is not None and not text and column.low >= 0
-            said |= {"min": 0} if low else {"min": 0, "max": 1} if column.kind is Kind.FLAG and not text else {}
-            yield SourceColumn(column.name, said, _described(column, about, text=text))
-
-
-def _label(column: Column, measured: Measured, wanted: Wanted) -> SourceColumn:
-    said: dict[str, Any] = {"from": measured.label.sql, "type": "INTEGER" if wanted.task == "binary" else "DOUBLE"}
-    said |= {"description": words(column.raw)} | ({"nullable": True} if measured.unlabelled else {})
-    said |= {"min": 0, "max": 1} if wanted.task == "binary" else {}
-    late = "the day after" if wanted.horizon_days == 1 else f"{wanted.horizon_days} days later"
-    kind = "1 or 0" if wanted.task == "binary" else "number"
-    return SourceColumn(column.name, said, f"The label: {words(column.raw)} ({kind}); known {late}")
-
-
-def _described(column: Column, about: str, *, text: bool) -> str:
-    about = about[:1].upper() + about[1:]
-    if text:
-        return f"{about} (text)" + ("; unknown where the file does not say" if column.missing else "")
-    if column.kind is Kind.FLAG:
-        return f"{about} (1 yes, 0 no)"
-    if column.low is not None and column.high is not None:
-        return f"{about} ({_short(column.low)} to {_short(column.high)} in the file)"
-    if column.distinct <= FEW and column.kind is Kind.TEXT:
-        return f"{about} ({', '.join(column.values)})"[:90]
-    return f"{about} ({column.kind})"
-
-
-def _short(number: float) -> str:
-    return f"{number:,.0f}".replace(",", " ") if number == round(number) else f"{number:.4g}"
-
-
 def _entity(column: Column, wanted: Wanted) -> Entity:
     thing = stem(column.name)
     name = f"{wanted.name}_{thing}"
     return Entity(column.name, name, thing, f"feat_{name}")
 
 
-def _raw(column: Column) -> str:
-    return column.raw if column.raw == column.name else quote(column.raw)
-
-
 def _address(file: Path, project: Path) -> str:
     """The file's address: beneath the project as `{project}/...`, else its path."""
-    whole = Path(os.path.abspath(file))  # as it was named: a link stays a link
+    whole = Path.cwd() / file  # a link stays a link
     inside = whole.is_relative_to(project)
     return f"{{project}}/{whole.relative_to(project)}" if inside else str(whole)
 
@@ -313,31 +172,11 @@ def _notes(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iter
     if wanted.task == "binary" and measured.label.rarer < 100:
         yield f"only {measured.label.rarer} rows have the rarer {wanted.label}: expect wide intervals"
     for name in roles.leaking:
-        yield f"WARNING {name} alone tells {wanted.label} ({measured.leaks[name]:.3f}): put under known_after, not learned from"
+        strength = f"{wanted.label} ({measured.leaks[name]:.3f})"
+        yield f"WARNING {name} alone tells {strength}: put under known_after, not learned from"
     if roles.constant:
         yield f"left out, one value only: {', '.join(roles.constant)}"
     if roles.unused:
-        yield f"not learned from (texts, times): {', '.join(roles.unused)}; a text becomes a feature as a further --entity"
+        yield f"not learned from: {', '.join(roles.unused)}; a text becomes features as a further --entity"
     if not roles.request:
         yield "no number is known with the event: the model has the history of its entities only"
-
-
-def check(wanted: Wanted) -> None:
-    """Refuse a task or a name that is none.
-
-    Raises:
-        ScaffoldError: saying what would do.
-    """
-    if wanted.task == "ranking":
-        raise ScaffoldError("rankings are made of a shop's events, not of a table: see docs/how-to/sources.md and shops/")
-    if wanted.task not in TASKS:
-        raise ScaffoldError(f"--task {wanted.task}: binary or regression")
-    for flag, name in (("--name", wanted.name), ("--source", wanted.source)):
-        if name is not None and (not name or snake(name) != name or not name[0].isalpha()):
-            raise ScaffoldError(f"{flag} {name!r}: lower-case letters, digits and _, e.g. {snake(name) or 'no_show'}")
-    if wanted.source == wanted.name:
-        raise ScaffoldError(f"--source {wanted.source}: a model and its source need two names")
-    if wanted.horizon_days < 1:
-        raise ScaffoldError(f"--horizon-days {wanted.horizon_days}: 1 or more")
-    if not wanted.entities:
-        raise ScaffoldError("--entity: name at least one column that features are about")

@@ -28,9 +28,10 @@ def render(plan: Plan) -> dict[str, str]:
         block_end_string="%>", comment_start_string="<#", comment_end_string="#>", autoescape=False,  # noqa: S701 - no HTML
     )  # fmt: skip
     shared = {
-        "plan": plan, "text": text, "plain": plain, "quoted": quoted, "entry": entry, "long": long, "listed": listed,
-        "features": features(plan), "spine_columns": spine_columns(plan), "sums": sums(plan), "longest": plan.windows[-1],
-        "shares": plan.windows[-2:], "prior": f"{5 * plan.label_mean:.3g}", "label_sum": label_sum(plan),
+        "plan": plan, "text": text, "plain": plain, "quoted": quoted, "entry": entry, "long": long, "listed": listed, "comment": comment,
+        "features": features(plan), "spine_columns": spine_columns(plan), "sums": sums(plan),
+        "longest": plan.windows[-1], "shares": plan.windows[-2:], "prior": f"{5 * plan.label_mean:.3g}",
+        "label_sum": label_sum(plan),
         "things": " and ".join(f"a {entity.thing.replace('_', ' ')}" for entity in plan.entities),
         "expressions": expressions(plan),
     }  # fmt: skip
@@ -104,6 +105,12 @@ def text(value: object) -> str:
     return yaml.safe_dump([value], default_flow_style=True, width=10_000, allow_unicode=True).strip()[1:-1]
 
 
+def comment(value: str, indent: int = 0) -> str:
+    """A text as comment lines."""
+    pad = " " * indent + "# "
+    return "\n".join(textwrap.wrap(value, WIDTH, initial_indent=pad, subsequent_indent=pad, break_long_words=False))
+
+
 def plain(value: object) -> str:
     """A YAML scalar as it stands on a line of its own."""
     return yaml.safe_dump(value, width=10_000, allow_unicode=True).removesuffix("\n").removesuffix("\n...")
@@ -128,7 +135,9 @@ def long(key: str, value: object, indent: int) -> str:
     if len(line) <= WIDTH or not isinstance(value, str):
         return line
     pad = " " * (indent + 2)
-    parts = textwrap.wrap(value, WIDTH, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False)
+    parts = textwrap.wrap(
+        value, WIDTH, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+    )
     return "\n".join([f"{' ' * indent}{key}: >-", *parts])
 
 
@@ -136,5 +145,11 @@ def listed(key: str, values: Iterable[str], indent: int) -> str:
     """A key and a list of names, wrapped."""
     pad = " " * indent
     return "\n".join(
-        textwrap.wrap(f"{key}: [{', '.join(values)}]", WIDTH, initial_indent=pad, subsequent_indent=f"{pad}  ", break_long_words=False)
+        textwrap.wrap(
+            f"{key}: [{', '.join(values)}]",
+            WIDTH,
+            initial_indent=pad,
+            subsequent_indent=f"{pad}  ",
+            break_long_words=False,
+        )
     )

@@ -41,7 +41,7 @@ def cut(days: int, windows: tuple[int, ...], horizon_days: int) -> Mapping[str, 
     needed = LEAST_DAYS + 3 * (horizon_days - 1)
     if days < needed:
         raise ScaffoldError(
-            f"labelled events fall on {days} days, and a split into train, validation, test and holdout needs {needed}: "
+            f"labelled events fall on {days} days, and train, validation, test and holdout need {needed}: "
             "take a file of more days, or a --time column that says the day of each event"
         )
     left = days - 3 * (horizon_days - 1)

@@ -35,15 +35,18 @@ def moment_of(look: Look, column: Column, form: str | None = None) -> Moment:
     Raises:
         ScaffoldError: when it is no time, or may be read in two ways; it says which.
     """
-    text = column.raw if column.raw == column.name else quote(column.raw)
-    for word in column.unknown:
-        text = f"nullif({text}, {literal(word)})"
+    text = column.known_sql
     if form is not None:
         if not _reads(look, column, form):
             raise ScaffoldError(f"{column.raw}: not every value has the form {form}, e.g. {', '.join(column.values)}")
         return Moment(f"try_strptime({text}, {literal(form)})", form)
     if column.kind is Kind.MOMENT:
-        return Moment(f"try_cast({text} as timestamptz)::timestamp", "as ISO 8601 says it; UTC where it has an offset")
+        offsets = (
+            f"try_cast({quote(column.raw)} as timestamp) <> try_cast({quote(column.raw)} as timestamptz)::timestamp"
+        )
+        if look.connection.execute(f"select 1 from raw where {offsets} limit 1").fetchone():
+            return Moment(f"try_cast({text} as timestamptz)::timestamp", "ISO 8601 with offsets, as UTC")
+        return Moment(f"try_cast({text} as timestamp)", "ISO 8601")
     if column.numeric and column.low is not None and column.high is not None:
         for scale, unit in EPOCH.items():
             if EARLIEST * scale <= column.low and column.high <= LATEST * scale:
@@ -56,8 +59,8 @@ def _text(look: Look, column: Column, text: str) -> Moment:
     fitting = [date + clock for date in DATES for clock in CLOCKS if _reads(look, column, date + clock)]
     if not fitting:
         raise ScaffoldError(
-            f"{column.raw} is no time that is understood, e.g. {', '.join(column.values[:3])}: name another column with "
-            f"--time, or say how it is written with --time-format, e.g. '%d/%m/%Y %H:%M'"
+            f"{column.raw} is no time that is understood, e.g. {', '.join(column.values[:3])}: name another column "
+            "with --time, or say how it is written with --time-format, e.g. '%d/%m/%Y %H:%M'"
         )
     first, *others = fitting
     for other in others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ def validate(files: Mapping[str, str]) -> None:
     """
     for path, text in files.items():
         try:
-            content = yaml.safe_load(text) if path.endswith((".yaml", ".yml")) else None
+            content: Any = yaml.safe_load(text) if path.endswith((".yaml", ".yml")) else None
             if path.startswith("sources/"):
                 parse_source(content)
             elif path.startswith("feature_repo/"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_assets.scaffold.errors import ScaffoldError
+from ml_assets.scaffold.names import snake
+
 TASKS = ("binary", "regression")
 
 
@@ -39,3 +42,35 @@ class Wanted:
     source: str | None = None
     time_format: str | None = None
     horizon_days: int = 1
+
+
+def source_name(wanted: Wanted) -> str:
+    """The source: as asked for, else as the file is called; a model and its source need two names."""
+    if wanted.source is not None:
+        return wanted.source
+    found = snake(wanted.file.stem) or wanted.name
+    found = found if found[0].isalpha() else f"data_{found}"
+    return found if found != wanted.name else f"{found}_events"
+
+
+def check(wanted: Wanted) -> None:
+    """Refuse a task or a name that is none.
+
+    Raises:
+        ScaffoldError: saying what would do.
+    """
+    if wanted.task == "ranking":
+        raise ScaffoldError(
+            "rankings are made of a shop's events, not of a table: see docs/how-to/sources.md and shops/"
+        )
+    if wanted.task not in TASKS:
+        raise ScaffoldError(f"--task {wanted.task}: binary or regression")
+    for flag, name in (("--name", wanted.name), ("--source", wanted.source)):
+        if name is not None and (not name or snake(name) != name or not name[0].isalpha()):
+            raise ScaffoldError(f"{flag} {name!r}: lower-case letters, digits and _, e.g. {snake(name) or 'no_show'}")
+    if wanted.source == wanted.name:
+        raise ScaffoldError(f"--source {wanted.source}: a model and its source need two names")
+    if wanted.horizon_days < 1:
+        raise ScaffoldError(f"--horizon-days {wanted.horizon_days}: 1 or more")
+    if not wanted.entities:
+        raise ScaffoldError("--entity: name at least one column that features are about")

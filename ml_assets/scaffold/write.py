@@ -101,8 +101,10 @@ def next_port_offset(project: Path, model: str) -> int:
     newest = max([*used.values(), FIRST_OFFSET - 1]) + 1
     free = [offset for offset in [*range(newest, 100), *range(FIRST_OFFSET, 100)] if offset not in used.values()]
     if not free:
-        raise ScaffoldError("every port offset up to 99 is taken: give one to ml_assets/defs/models/*/defs.yaml by hand")
-    return free[0]
+        raise ScaffoldError(
+            "every port offset up to 99 is taken: give one to ml_assets/defs/models/*/defs.yaml by hand"
+        )
+    return int(free[0])
 
 
 def write(files: Mapping[str, str], project: Path, *, force: bool = False) -> list[Path]:

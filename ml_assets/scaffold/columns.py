@@ -1,0 +1,87 @@
+"""The columns of the source: where each comes from, its type, and what people read about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml_assets.scaffold.look import FEW, Column, Kind, Look
+from ml_assets.scaffold.measure import Measured
+from ml_assets.scaffold.names import words
+from ml_assets.scaffold.roles import Roles
+from ml_assets.scaffold.wanted import Wanted
+
+ID = "identifies the event", "Identity of the event (text)"
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of the source: its name, and what the YAML says of it."""
+
+    name: str
+    said: Mapping[str, Any]
+    words: str
+
+
+def source_columns(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iterator[SourceColumn]:
+    """The columns of the source in the file's order, without those that have one value only."""
+    time, label = look.column(wanted.time).name, look.column(wanted.label).name
+    keys = {look.column(key).name for key in wanted.entities}
+    if roles.made_up:
+        parts = ", ".join(f"coalesce({column.raw_sql}, '')" for column in look.columns)
+        said = {"from": f"md5(concat_ws('|', {parts}))", "type": "VARCHAR", "description": ID[0]}
+        yield SourceColumn(roles.event, said, ID[1])
+    for column in look.columns:
+        if column.raw in roles.constant:
+            continue
+        if column.name == roles.event:
+            yield SourceColumn(column.name, {"from": column.raw_sql, "type": "VARCHAR", "description": ID[0]}, ID[1])
+        elif column.name == time:
+            plain = column.kind is Kind.MOMENT and not column.unknown
+            wanted_when = "when the prediction is wanted"
+            said = {"from": column.raw_sql if plain else measured.moment.sql, "type": "TIMESTAMP"}
+            yield SourceColumn(time, said | {"description": wanted_when}, wanted_when.capitalize())
+        elif column.name == label:
+            yield _label(column, measured, wanted)
+        else:
+            yield _any(column, text=column.name in keys)
+
+
+def _any(column: Column, *, text: bool) -> SourceColumn:
+    """A column as it is; a join key is a text whatever it looks like."""
+    about = words(column.raw)
+    said: dict[str, Any] = {"from": column.raw_sql if text else column.from_sql}
+    said |= {"type": "VARCHAR" if text else column.type, "description": about}
+    said |= {"nullable": True} if column.missing else {}
+    if column.kind is Kind.FLAG and not text:
+        said |= {"min": 0, "max": 1}
+    elif column.low is not None and column.low >= 0 and not text:
+        said |= {"min": 0}
+    return SourceColumn(column.name, said, _described(column, about, text=text))
+
+
+def _label(column: Column, measured: Measured, wanted: Wanted) -> SourceColumn:
+    said: dict[str, Any] = {"from": measured.label.sql, "type": "INTEGER" if wanted.task == "binary" else "DOUBLE"}
+    said |= {"description": words(column.raw)} | ({"nullable": True} if measured.unlabelled else {})
+    said |= {"min": 0, "max": 1} if wanted.task == "binary" else {}
+    late = "the day after" if wanted.horizon_days == 1 else f"{wanted.horizon_days} days later"
+    kind = "1 or 0" if wanted.task == "binary" else "number"
+    return SourceColumn(column.name, said, f"The label: {words(column.raw)} ({kind}); known {late}")
+
+
+def _described(column: Column, about: str, *, text: bool) -> str:
+    about = about[:1].upper() + about[1:]
+    if text:
+        return f"{about} (text)" + ("; unknown where the file does not say" if column.missing else "")
+    if column.kind is Kind.FLAG:
+        return f"{about} (1 yes, 0 no)"
+    if column.low is not None and column.high is not None:
+        return f"{about} ({_short(column.low)} to {_short(column.high)} in the file)"
+    if column.distinct <= FEW and column.kind is Kind.TEXT:
+        return f"{about} ({', '.join(column.values)})"[:90]
+    return f"{about} ({column.kind})"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}".replace(",", " ") if number == round(number) else f"{number:.4g}"
