@@ -28,8 +28,8 @@ def render(plan: Plan) -> dict[str, str]:
         block_end_string="%>", comment_start_string="<#", comment_end_string="#>", autoescape=False,  # noqa: S701 - no HTML
     )  # fmt: skip
     shared = {
-        "plan": plan, "text": text, "plain": plain, "quoted": quoted, "entry": entry, "long": long, "listed": listed, "comment": comment,
-        "features": features(plan), "spine_columns": spine_columns(plan), "sums": sums(plan),
+        "plan": plan, "text": text, "plain": plain, "quoted": quoted, "entry": entry, "long": long, "listed": listed,
+        "comment": comment, "features": features(plan), "spine_columns": spine_columns(plan), "sums": sums(plan),
         "longest": plan.windows[-1], "shares": plan.windows[-2:], "prior": f"{5 * plan.label_mean:.3g}",
         "label_sum": label_sum(plan),
         "things": " and ".join(f"a {entity.thing.replace('_', ' ')}" for entity in plan.entities),
