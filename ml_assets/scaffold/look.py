@@ -207,7 +207,8 @@ def _column(connection: duckdb.DuckDBPyConnection, raw: str, name: str, rows: in
         from raw where {text} is not null"""
     ).fetchone()
     assert counted is not None  # noqa: S101  # an aggregate has one row
-    known, distinct, gone, wholes, numbers, moments, flagged, low, high = counted
+    known, distinct, gone, wholes, numbers, moments, flagged = (count or 0 for count in counted[:-2])
+    low, high = counted[-2:]
     found = connection.execute(
         f"select {text} from raw where {text} is not null group by 1 order by count(*) desc, 1 limit {FEW}"
     ).fetchall()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ml_assets.ingestion.readers import literal, quote
+from ml_assets.ingestion.spec import TableSpec
 from ml_assets.learning.leaks import strength_alone
 from ml_assets.learning.metrics import FloatArray
 from ml_assets.learning.sections import GateSpec
@@ -21,6 +22,8 @@ from ml_assets.scaffold.wanted import Wanted
 
 POSITIVE = ("1", "1.0", "true", "yes", "y", "t")
 NEGATIVE = ("0", "0.0", "false", "no", "n", "f")
+JUDGED = TableSpec.model_fields["quarantine_min_rows"].default
+"""Rows from which on ingestion judges a day's quarantine by itself."""
 SAMPLE = 100_000
 """Rows on which it is asked whether a column gives the label away."""
 
@@ -49,6 +52,7 @@ class Measured:
         unlabelled: rows with a time and without a label.
         nameless: rows without one of the entities.
         repeated: rows that repeat another one in every column.
+        worst: largest share of such rows in a day that is judged by itself.
         first_rows: rows of the first day.
         leaks: columns that alone tell the label, with the strength (AUC or rank correlation).
         example: values of a late row by column name: keys and numbers.
@@ -63,6 +67,7 @@ class Measured:
     unlabelled: int
     nameless: int
     repeated: int
+    worst: float
     first_rows: int
     leaks: dict[str, float]
     example: dict[str, Any]
@@ -89,12 +94,15 @@ def measure(look: Look, wanted: Wanted) -> Measured:
     undated, unlabelled, unnamed, days, first, last = counted
     if first is None:
         raise ScaffoldError(f"{wanted.time}: no row has a time")
-    [(repeated,)] = run(
-        "select (select count(*) from raw) - (select count(*) from (select distinct * from raw))"
+    [(repeated, worst)] = run(
+        f"""select coalesce(sum(more), 0)::bigint, coalesce(max(more / found) filter (found >= {JUDGED}), 0) from (
+            select count(*) as found, count(*) - count(distinct hash(rows)) as more
+            from dated as rows group by _at::date
+        )"""
     ).fetchall()
     [(opening,)] = run(f"select count(*) from dated where _at::date = date '{first}'").fetchall()
     return Measured(
-        moment, said, first, last, days, undated, unlabelled, unnamed, repeated, opening,
+        moment, said, first, last, days, undated, unlabelled, unnamed, repeated, worst, opening,
         leaks=dict(_leaks(look, wanted)), example=_example(look, wanted),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_assets.scaffold.columns import SourceColumn, source_columns
 from ml_assets.scaffold.look import Column, Look
-from ml_assets.scaffold.measure import Measured
+from ml_assets.scaffold.measure import JUDGED, Measured
 from ml_assets.scaffold.names import stem
 from ml_assets.scaffold.roles import Roles, roles_of
 from ml_assets.scaffold.sizes import Training, cut, training_of, windows_of
@@ -116,9 +116,9 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
     source = source_name(wanted)
     columns = tuple(source_columns(look, measured, wanted, roles))
     bad = measured.undated + measured.repeated
-    share = bad / look.rows
+    share = max(bad / look.rows, measured.worst)
     label = look.column(wanted.label)
-    crowded = measured.undated and measured.undated + measured.first_rows >= 200
+    crowded = measured.undated and measured.undated + measured.first_rows >= JUDGED
     cluster = look.column(wanted.entities[0])
     return Plan(
         model=wanted.name, source=source, file=wanted.file, address=_address(wanted.file, project),

@@ -47,10 +47,14 @@ def _taken(project: Path) -> Iterator[Taken]:
         yield Taken("dbt model", path.stem, path)
     for path in sorted(project.glob("feature_repo/features/*.yaml")):
         content = yaml.safe_load(path.read_text()) or {}
-        for section, kind in (("entities", "entity"), ("views", "feature view"), ("services", "feature service")):
+        for section, kind in (
+            ("entities", "feature entity"),
+            ("views", "feature view"),
+            ("services", "feature service"),
+        ):
             for name in content.get(section) or ():
                 yield Taken(kind, name, path)
-    for file, kind in (("entities", "entity"), ("views", "feature view"), ("services", "feature service")):
+    for file, kind in (("entities", "feature entity"), ("views", "feature view"), ("services", "feature service")):
         path = project / "feature_repo" / f"{file}.py"  # read as text: importing it takes Feast's nine seconds
         for name in re.findall(r'name="(\w+)"', path.read_text()) if path.exists() else ():
             yield Taken(kind, name, path)
@@ -69,9 +73,9 @@ def check_names(plan: Plan, project: Path, files: Mapping[str, str]) -> None:
         ("feature service", plan.model): "--name",
     }  # fmt: skip
     for entity in plan.entities:
-        wanted |= {(kind, entity.name): "--name" for kind in ("entity", "feature view")}
+        wanted |= {(kind, entity.name): "--name" for kind in ("feature entity", "feature view")}
         wanted |= {("dbt model", entity.table): "--name"}
-    besides = frozenset(project / path for path in files)
+    besides = frozenset(_own(plan, project, files))
     problems = [
         f"{each.file.relative_to(project)}: there is a {each.kind} {each.name} already; take another {flag}"
         for each in taken(project, besides)
@@ -84,6 +88,15 @@ def check_names(plan: Plan, project: Path, files: Mapping[str, str]) -> None:
             problems.append(f"{folder.relative_to(project)}/: {name} is a group of the graph; take another {flag}")
     if problems:
         raise ScaffoldError("nothing was written:\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+def _own(plan: Plan, project: Path, files: Mapping[str, str]) -> Iterator[Path]:
+    """The files of this very model that are there: as they would be written, or edited since they were."""
+    model = project / f"ml_assets/defs/models/{plan.model}/defs.yaml"
+    edited = model.exists() and yaml.safe_load(model.read_text())["attributes"].get("source") == plan.source
+    for path, text in files.items():
+        if edited or ((project / path).exists() and (project / path).read_text() == text):
+            yield project / path
 
 
 def next_port_offset(project: Path, model: str) -> int:

@@ -1,0 +1,208 @@
+"""What is decided about a file: roles of its columns, label, split, sizes; and what stops it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tables import bare_project, events, scaffolded, tree, write_csv, write_parquet
+
+from ml_assets.learning.spec import load_model_spec
+from ml_assets.learning.split import split_decisions
+from ml_assets.scaffold.errors import ScaffoldError
+from ml_assets.scaffold.sizes import LEAST_DAYS, cut, windows_of
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return bare_project(tmp_path / "project")
+
+
+def test_each_column_has_its_role(project: Path, tmp_path: Path) -> None:
+    rows = events(
+        clinic=lambda draw, row: draw.choice(["eyes", "skin"]),
+        paid=lambda draw, row: draw.choice(["Yes", "No"]),
+        minutes=lambda draw, row: 0 if row["late"] else draw.randint(5, 30),
+        seen_at=lambda draw, row: row["at"],
+        note=lambda draw, row: f"{draw.random()}x",
+        price=lambda draw, row: draw.random(),
+        bill=lambda draw, row: draw.random(),
+        country=lambda draw, row: "NL",
+    )
+    made, _ = scaffolded(project, write_parquet(tmp_path / "visits.parquet", rows), known_after=["bill"])
+    assert (made.event, made.request, made.slices) == ("id", ("age", "paid", "price"), ("clinic",))
+    assert (made.known_after, made.leaking) == (("bill", "minutes"), ("minutes",))
+    said = "\n".join(made.notes)
+    assert "WARNING minutes alone tells late (1.000)" in said
+    assert "one value only: country" in said
+    assert "not learned from: seen_at, note" in said
+    assert "country" not in (project / "sources/visits.yaml").read_text()
+    assert set(made.example) == {"person", "age", "paid", "price"}
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "ones"),
+    [
+        ((0, 1), {}, 1),
+        (("No", "yes"), {}, "yes"),
+        ((True, False), {}, True),
+        (("paid", "open"), {"positive": "open"}, "open"),
+    ],
+)
+def test_a_binary_label_is_0_or_1(
+    project: Path, tmp_path: Path, values: tuple[Any, Any], flags: dict[str, str], ones: Any
+) -> None:
+    rows = [row | {"late": values[row["late"]]} for row in events()]
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", rows), **flags)
+    share = sum(row["late"] == ones for row in rows) / len(rows)
+    assert made.label_mean == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("label", "given", "said"),
+    [
+        (lambda row: 1, {}, "one value"),
+        (lambda row: row["id"] % 3, {}, "3 values .*--task regression"),
+        (lambda row: "ab"[row["late"]], {}, "--positive"),
+        (lambda row: "ab"[row["late"]], {"positive": "c"}, "a or b|b or a"),
+        (lambda row: "ab"[row["late"]], {"task": "regression"}, "predicts a number"),
+        (lambda row: 7, {"task": "regression"}, "one value"),
+        (lambda row: 7, {"task": "ranking"}, "docs/how-to"),
+        (lambda row: 7, {"task": "survival"}, "binary or regression"),
+    ],
+)
+def test_a_label_that_does_not_do_is_refused(
+    project: Path, tmp_path: Path, label: Any, given: dict[str, str], said: str
+) -> None:
+    before = tree(project)
+    file = write_csv(tmp_path / "visits.csv", [row | {"late": label(row)} for row in events()])
+    with pytest.raises(ScaffoldError, match=said):
+        scaffolded(project, file, **given)
+    assert tree(project) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"label": "lateness"}, "no column 'lateness'.*\n.*id  .*whole number"),
+        ({"label": None, "time": None}, "say --time, --label; the columns of visits.csv are"),
+        ({"entity": ["at"]}, "named twice"),
+        ({"name": "My Model"}, "lower-case"),
+        ({"source": "lateness"}, "two names"),
+        ({"id": "age"}, "no event's id"),
+        ({"horizon_days": 0}, "1 or more"),
+    ],
+)
+def test_a_wrong_answer_is_refused(project: Path, tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ScaffoldError, match=said):
+        scaffolded(project, write_csv(tmp_path / "visits.csv", events()), **given)
+
+
+def test_few_days_are_refused_with_both_numbers(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScaffoldError, match=rf"on 10 days.* need {LEAST_DAYS}"):
+        scaffolded(project, write_csv(tmp_path / "visits.csv", events(10)))
+
+
+def test_rows_that_cannot_be_used_are_counted(project: Path, tmp_path: Path) -> None:
+    rows = events()
+    rows[0] |= {"at": None}
+    rows[1] |= {"person": None}
+    rows[2] |= {"late": None}
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", rows))
+    said = "\n".join(made.notes)
+    assert "1 rows have no at" in said
+    assert "1 rows have no person" in said
+    assert "1 rows have no late" in said
+    folder = project / "dbt_project/models/visits"
+    assert "late is not null" in (folder / "mart_lateness_spine.sql").read_text()
+    assert "coalesce(person, 'unknown')" in (folder / "stg_visits.sql").read_text()
+
+
+def test_an_event_without_an_id_is_known_by_its_content(project: Path, tmp_path: Path) -> None:
+    rows = [{name: value for name, value in row.items() if name != "id"} for row in events()]
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", [*rows, rows[0]]))
+    assert made.event == "visits_id"
+    source = yaml.safe_load((project / "sources/visits.yaml").read_text())["tables"]["visits"]
+    assert source["columns"]["visits_id"]["from"].startswith("md5(concat_ws(")
+    assert "1 rows repeat another one" in "\n".join(made.notes)
+
+
+def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None:
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=5)
+    sql = (project / "dbt_project/models/visits/feat_lateness_person.sql").read_text()
+    assert "event_day + 4 as event_day" in sql
+    assert load_model_spec(project / "ml_assets/defs/models/lateness/defs.yaml").horizon_days == made.horizon == 5
+
+
+@given(days=st.integers(LEAST_DAYS, 2000), horizon=st.integers(1, 14))
+def test_a_split_fits_the_days_it_was_cut_for(days: int, horizon: int) -> None:
+    import datetime as dt
+
+    from ml_assets.learning.sections import SplitSpec
+
+    first = dt.date(2020, 1, 1)
+    calendar = [first + dt.timedelta(days=number) for number in range(days)]
+    try:
+        parts = cut(days, windows_of(days), horizon)
+    except ScaffoldError:
+        assert days < LEAST_DAYS + 3 * (horizon - 1)
+        return
+    found = split_decisions(calendar, SplitSpec.model_validate(parts), first, horizon)
+    assert len(found.train) >= 10
+    assert (len(found.test), len(found.validation)) == (parts["test"], parts["validation"])
+
+
+awkward = st.text(
+    st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs", "Cc"]), max_size=12
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    names=st.lists(awkward.map(str.strip).filter(bool), min_size=1, max_size=6, unique_by=str.lower),
+    kinds=st.lists(st.sampled_from(["whole", "number", "flag", "few", "text", "gaps", "same"]), min_size=6, max_size=6),
+    seed=st.integers(0, 100),
+)
+def test_any_columns_become_a_project_that_is_valid(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], kinds: list[str], seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    draw = random.Random(seed)
+    taken = {
+        "id",
+        "person",
+        "at",
+        "age",
+        "late",
+        "_source",
+        "_day",
+        "_row",
+        "_line",
+        "_stray",
+        "_path",
+        "_raw",
+        "_reasons",
+    }
+    values = {
+        "whole": lambda: draw.randint(-5, 5), "number": lambda: draw.gauss(0, 1),
+        "flag": lambda: draw.choice(["yes", "No"]), "few": lambda: draw.choice(["a'b", 'c"d', "e: {f}"]),
+        "text": lambda: str(draw.random()) + "…",
+        "gaps": lambda: draw.choice([None, "NA", 3]), "same": lambda: "x",
+    }  # fmt: skip
+    more = {name: values[kind] for name, kind in zip(names, kinds, strict=False) if name.lower() not in taken}
+    rows = [row | {name: make() for name, make in more.items()} for row in events(40, 3)]
+    project = bare_project(folder / "project")
+    made, written = scaffolded(project, write_csv(folder / "rows of mine.csv", rows))
+    roles = [made.event, made.time, made.label, *(e.key for e in made.entities), *made.request, *made.known_after]
+    assert len(set(roles)) == len(roles)
+    assert set(made.request) <= {column.name for column in made.columns}
+    assert len(written) == 10
+    for path in written:  # the YAML for people too; the rest was validated before it was written
+        assert max(len(line) for line in (project / path).read_text().splitlines()) < 200
+        if path.endswith((".yml", ".yaml")):
+            assert yaml.safe_load((project / path).read_text())
