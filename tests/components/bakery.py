@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from ml_assets.settings import PROJECT
+from project_copy import copy_project
 
 FIRST, DAYS = dt.date(2025, 1, 1), 60
 PORT_OFFSET = 20  # as MODEL says
-FOLDERS = ("ml_assets", "feature_repo", "dbt_project", "shops", "sources", "serving")
-RUN = """
-import json, sys
-import dagster as dg
-from ml_assets.definitions import defs
-from ml_assets.runs import range_tags
-
-found = defs()
-with dg.DagsterInstance.ephemeral() as instance:
-    runs = {"bakery_ingest": range_tags(*sys.argv[1:3]), "bakery_train": {}}
-    for job, tags in runs.items():
-        done = found.resolve_job_def(job).execute_in_process(instance=instance, tags=tags, raise_on_error=False)
-        failed = {e.step_key: e.step_failure_data.error.to_string() for e in done.all_events if e.is_step_failure}
-        judged = done.get_asset_check_evaluations()
-        checks = {f"{c.asset_key.to_user_string()}:{c.check_name}": c.passed for c in judged}
-        made = {e.asset_key.to_user_string(): {k: v.value for k, v in e.materialization.metadata.items()
-                if isinstance(v.value, str | int | float)} for e in done.get_asset_materialization_events()}
-        print(json.dumps({"job": job, "ok": done.success, "failed": failed, "checks": checks, "made": made}))
-"""
 SOURCE = """
 name: bakery
 description: What a bakery sold, a row per item, shop and day.
@@ -145,18 +121,13 @@ BY_DAY = "    address: '{project}/sales/{day}.parquet'"
 def make_project(folder: Path) -> Path:
     """Copy the project to `folder` and put the bakery beside the shop, with its sales; returns the folder."""
     last = FIRST + dt.timedelta(days=DAYS - 1)
-    copy_project(folder, SOURCE.format(calendar=f"{{start: {FIRST}, end: {last}}}", address=ONE_FILE))
+    open_bakery(copy_project(folder), SOURCE.format(calendar=f"{{start: {FIRST}, end: {last}}}", address=ONE_FILE))
     write_sales(folder / "sales.parquet", [FIRST + dt.timedelta(days=number) for number in range(DAYS)])
     return folder
 
 
-def copy_project(folder: Path, source: str) -> None:
-    """Copy the project to `folder` and put the bakery with this source beside the shop, without any sales."""
-    for name in FOLDERS:
-        ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
-        shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
-    for name in ("pyproject.toml", "dagster.yaml"):
-        shutil.copyfile(PROJECT / name, folder / name)
+def open_bakery(folder: Path, source: str) -> None:
+    """Put the bakery with this source beside the shop of a copy, without any sales."""
     files = {
         "sources/bakery.yaml": source,
         "feature_repo/features/bakery.yaml": FEATURES,
@@ -185,12 +156,3 @@ def write_sales(path: Path, days: Sequence[dt.date], shops: int = 6, *, counted:
     columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns, names=list(names)), path)
-
-
-def python(project: Path, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of the copied project."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
-    env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
-    env |= {"ML_ASSETS_PORT": str(port - PORT_OFFSET)} if port else {}
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)

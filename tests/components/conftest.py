@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bakery import DAYS, FIRST, RUN, make_project, python
+from bakery import DAYS, FIRST, PORT_OFFSET, make_project
+from project_copy import free_port, python, run_jobs
 
 
 @pytest.fixture(scope="session")
@@ -22,15 +21,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Where the bakery's model answers."""
+    return free_port()
 
 
 @pytest.fixture(scope="session")
 def runs(project: Path, port: int) -> dict[str, dict[str, Any]]:
-    days = str(FIRST), str(FIRST + dt.timedelta(days=DAYS - 1))
-    done = python(project, "-c", RUN, *days, port=port)
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"job"')]
-    assert len(found) == 2, done.stderr[-3000:]
-    return {each["job"]: each for each in found}
+    return run_jobs(project, "bakery", FIRST, FIRST + dt.timedelta(days=DAYS - 1), port - PORT_OFFSET)

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from bakery import python
+from bakery import PORT_OFFSET
+from project_copy import python
 
 ITEMS = (
     *("determinism", "save and load", "parity", "strangers", "latency", "baseline", "shuffled labels"),
@@ -88,7 +89,7 @@ def test_the_champion_conforms_and_the_deployment_stays_as_it_was(
     home, stays = project / "var" / "simulated", ("models", "lake", "feast", "bentoml")
     files = [file for name in stays for file in (home / name).rglob("*") if file.is_file()]
     before = {file: file.stat().st_mtime_ns for file in files if "predictions" not in file.parts}
-    done = python(project, "-m", "ml_assets", "check-model", "demand", port=port)
+    done = python(project, "-m", "ml_assets", "check-model", "demand", port=port - PORT_OFFSET)
     assert done.returncode == 0, done.stdout + done.stderr
     champion = runs["bakery_train"]["made"]["demand/champion"]["version"]
     found = json.loads((home / "models" / "demand" / "conformance" / champion / "result.json").read_text())

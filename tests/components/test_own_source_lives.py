@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import httpx
 import pytest
 from lived_days import TODAY
 from mill import add_mill
+from project_copy import copy_project, environment
 
 DAYS = 60
 Story = dict[str, dict[str, Any]]
@@ -31,18 +31,10 @@ def day(back: int) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     made = tmp_path_factory.mktemp("living") / "project"
     source = bakery.SOURCE.format(calendar=f"{{start: {day(DAYS)}}}", address=bakery.BY_DAY)
-    bakery.copy_project(made, source)
+    bakery.open_bakery(copy_project(made), source)
     add_mill(made, dt.date.fromisoformat(day(2)))
     yield made
     subprocess.run([sys.executable, "-m", "serving", "stop"], cwd=made, env=environment(made), check=False)
-
-
-def environment(project: Path, **more: str) -> dict[str, str]:
-    """A process of the copied project's own."""
-    taken = ("ML_ASSETS_", "DAGSTER_", "TAXI_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(taken)}
-    said = {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
-    return {**env, **said, **more}
 
 
 def lived(project: Path, *arguments: str, **more: str) -> Story:

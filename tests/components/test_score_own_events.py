@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bakery import python
+from project_copy import python
 
 ITEMS = ("roll", "cake", "ice", "bagel", None)
 SCORED_IN_SMALL_PARTS = """

@@ -1,0 +1,135 @@
+"""From a file to a live model: scaffold in a copy of the project, the real graph, a server that answers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+from project_copy import copy_project, free_port, python, run_jobs
+from tables import write_parquet
+
+DAYS, HORIZON, OFFSET = 70, 3, 11
+FIRST = dt.date(2025, 3, 1)
+COURIERS = {"ann": 5, "bob": 12, "cy": 25}
+CALL = (
+    "scaffold", "deliveries.parquet", "--name", "delay", "--entity", "courier,shop id", "--time", "ordered", "--label",
+    "Minutes", "--task", "regression", "--horizon-days", str(HORIZON), "--known-after", "tip",
+)  # fmt: skip
+
+
+def deliveries() -> list[dict[str, Any]]:
+    """Orders of three couriers and four shops; rain makes long ways slow; a few have no courier or no outcome."""
+    draw, rows = random.Random(8), []
+    for number in range(DAYS):
+        for _ in range(20):
+            courier, far, rain = draw.choice(list(COURIERS)), round(draw.uniform(0, 9), 2), draw.random() < 0.5
+            minutes = 10 + COURIERS[courier] + far * (6 if rain else 1) + draw.gauss(0, 1)
+            at = dt.datetime.combine(FIRST + dt.timedelta(days=number), dt.time(draw.randint(9, 21), 30))
+            row = {
+                "courier": courier,
+                "shop id": f"s{draw.randint(1, 4)}",
+                "ordered": at,
+                "Way (km)": far,
+                "Rain": rain,
+            }
+            row |= {"kg": draw.choice([None, 1.5, 2.25]), "tip": draw.random(), "Minutes": minutes}
+            rows.append(row)
+    rows[5] |= {"courier": None}
+    rows[9] |= {"Minutes": None}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    made = copy_project(tmp_path_factory.mktemp("scaffolded") / "project")
+    write_parquet(made / "deliveries.parquet", deliveries())
+    yield made
+    python(made, "-m", "ml_assets", "stop")
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port(OFFSET)
+
+
+@pytest.fixture(scope="module")
+def said(project: Path, port: int) -> str:
+    done = python(project, "-m", "ml_assets", *CALL, port=port)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def runs(project: Path, port: int, said: str) -> dict[str, dict[str, Any]]:
+    return run_jobs(project, "deliveries", FIRST, FIRST + dt.timedelta(days=DAYS - 1), port)
+
+
+def test_the_definitions_load(project: Path, said: str) -> None:
+    checked = python(project, str(Path(sys.executable).with_name("dg")), "check", "defs")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "All definitions loaded successfully" in checked.stdout
+
+
+def test_the_second_call_changes_nothing(project: Path, said: str, port: int) -> None:
+    again = python(project, "-m", "ml_assets", *CALL, port=port)
+    assert again.stdout.startswith("nothing changed")
+
+
+def test_without_a_terminal_what_is_missing_is_said(project: Path) -> None:
+    done = python(project, "-m", "ml_assets", *CALL[:2])
+    assert done.returncode == 1
+    assert "say --entity, --time, --label, --task, --name" in done.stderr
+    assert "Way (km)  number" in done.stderr
+
+
+def test_the_file_becomes_a_champion(runs: dict[str, dict[str, Any]]) -> None:
+    assert [run["failed"] for run in runs.values()] == [{}, {}]
+    checks = runs["deliveries_ingest"]["checks"] | runs["deliveries_train"]["checks"]
+    assert [name for name, passed in checks.items() if not passed] == []
+    assert {"delay/training_set:no_leak", "deliveries/online_store:offline_equals_online"} <= set(checks)
+    assert "beats" in runs["deliveries_train"]["made"]["delay/champion"]["reason"]
+
+
+def test_the_example_is_answered(runs: dict[str, dict[str, Any]], said: str, port: int) -> None:
+    command = said.rstrip().splitlines()[-1]
+    assert f"localhost:{port + OFFSET}/delay" in command
+    body = json.loads(command.partition("-d '")[2].removesuffix("'"))
+    assert set(body) == {"courier", "shop_id", "way_km", "rain", "kg"}
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        answers = [
+            client.post(f"http://127.0.0.1:{port + OFFSET}/delay", json=body | {"way_km": 9, "rain": rain}).json()
+            for rain in (0, 1)
+        ]
+    assert answers[0]["known"] is True
+    assert answers[1]["value"] > answers[0]["value"] + 20
+
+
+def test_features_know_what_was_known(runs: dict[str, dict[str, Any]], project: Path) -> None:
+    """Counts up to the midnight before; outcomes only of events whose label was known by then."""
+    (warehouse,) = project.glob("var/*/warehouse.duckdb")
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        rows = connection.execute(
+            "select courier, event_timestamp, events_28d, mean_minutes_28d, mean_kg_28d from feat_delay_courier"
+        ).fetchall()
+        spine = connection.execute("select count(*), count(minutes) from mart_delay_spine").fetchall()
+    assert spine == [(DAYS * 20 - 1, DAYS * 20 - 1)]
+    assert {courier for courier, *_ in rows} == {*COURIERS, "unknown"}
+    history = [(row["courier"] or "unknown", row["ordered"].date(), row["Minutes"], row["kg"]) for row in deliveries()]
+    for courier, known_from, events, mean, kg in rows:
+        newest = known_from.date() - dt.timedelta(days=1)
+        ages = [((newest - day).days, minutes, weight) for who, day, minutes, weight in history if who == courier]
+        assert events == sum(0 <= age < 28 for age, *_ in ages)
+        outcomes = [m for age, m, _ in ages if m is not None and 0 <= age - (HORIZON - 1) < 28]
+        assert (mean is None) == (not outcomes)
+        assert mean is None or mean == pytest.approx(sum(outcomes) / len(outcomes), abs=1e-5)
+        weights = [weight for age, _, weight in ages if weight is not None and 0 <= age < 28]
+        assert (kg is None) == (not weights)
+        assert kg is None or kg == pytest.approx(sum(weights) / len(weights), abs=1e-5)
