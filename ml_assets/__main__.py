@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ml_assets import operate
 from ml_assets.runs import dagster_home
-from ml_assets.scaffold import command as scaffolding
+from ml_assets.scaffold import flags
 from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
 
 
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     for name, (explained, _) in COMMANDS.items():
         commands.add_parser(name, help=explained)
     operate.add_commands(commands)
-    scaffolding.add_command(commands)
+    flags.add_command(commands)
     return made
 
 
@@ -31,8 +31,10 @@ def main() -> int:
     settings = load_settings()
     settings.export()
     dagster_home(settings)
-    if given.command == scaffolding.NAME:
-        return scaffolding.run(settings, given)
+    if given.command == flags.NAME:
+        from ml_assets.scaffold.command import run
+
+        return run(settings, given)
     return COMMANDS[given.command][1](settings) if given.command in COMMANDS else operate.run(settings, given)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.scaffold.command import ARGUMENTS, scaffold
+from ml_assets.scaffold.command import scaffold
+from ml_assets.scaffold.flags import ARGUMENTS
 from ml_assets.scaffold.plan import Plan
 
 Row = dict[str, Any]
