@@ -83,7 +83,7 @@ def check_names(plan: Plan, project: Path, files: Mapping[str, str]) -> None:
     ]
     for flag, name in (("--source", plan.source), ("--name", plan.model)):
         folder = project / "dbt_project" / "models" / name
-        strangers = [path for path in folder.glob("*") if path not in besides]
+        strangers = [path for path in folder.glob("*") if path not in besides and not _is_own(plan, project)]
         if name in RESERVED or strangers:
             problems.append(f"{folder.relative_to(project)}/: {name} is a group of the graph; take another {flag}")
     if problems:
@@ -92,11 +92,16 @@ def check_names(plan: Plan, project: Path, files: Mapping[str, str]) -> None:
 
 def _own(plan: Plan, project: Path, files: Mapping[str, str]) -> Iterator[Path]:
     """The files of this very model that are there: as they would be written, or edited since they were."""
-    model = project / f"ml_assets/defs/models/{plan.model}/defs.yaml"
-    edited = model.exists() and yaml.safe_load(model.read_text())["attributes"].get("source") == plan.source
     for path, text in files.items():
-        if edited or ((project / path).exists() and (project / path).read_text() == text):
-            yield project / path
+        there = project / path
+        if there.exists() and (_is_own(plan, project) or there.read_text() == text):
+            yield there
+
+
+def _is_own(plan: Plan, project: Path) -> bool:
+    """Whether this model of this source is there already."""
+    model = project / f"ml_assets/defs/models/{plan.model}/defs.yaml"
+    return model.exists() and yaml.safe_load(model.read_text())["attributes"].get("source") == plan.source
 
 
 def next_port_offset(project: Path, model: str) -> int:

@@ -74,6 +74,12 @@ def test_edited_files_are_kept_unless_told_otherwise(project: Path, file: Path) 
     assert scaffolded(project, file, force=True)[1] == [str(spine.relative_to(project))]
 
 
+def test_a_model_of_ones_own_beside_them_is_no_stranger(project: Path, file: Path) -> None:
+    scaffolded(project, file)
+    (project / "dbt_project/models/visits/feat_mine.sql").write_text("select 1")
+    assert scaffolded(project, file)[1] == []
+
+
 def test_ports_differ_and_stay(project: Path, file: Path) -> None:
     assert next_port_offset(project, "lateness") == 13
     made, _ = scaffolded(project, file)
