@@ -57,9 +57,9 @@ def environment(project: Path, port: int = 0, **more: str) -> dict[str, str]:
     return {**env, **({"ML_ASSETS_PORT": str(port)} if port else {}), **more}
 
 
-def python(project: Path, *arguments: str, port: int = 0) -> subprocess.CompletedProcess[str]:
+def python(project: Path, *arguments: str, port: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python in a process of the copied project."""
-    command, env = [sys.executable, *arguments], environment(project, port)
+    command, env = [sys.executable, *arguments], environment(project, port) | variables
     return subprocess.run(
         command, cwd=project, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -51,7 +51,7 @@ def source_columns(look: Look, measured: Measured, wanted: Wanted, roles: Roles)
 def _any(column: Column, *, text: bool) -> SourceColumn:
     """A column as it is; a join key is a text whatever it looks like."""
     about = words(column.raw)
-    said: dict[str, Any] = {"from": column.raw_sql if text else column.from_sql}
+    said: dict[str, Any] = {"from": column.key_sql if text else column.from_sql}
     said |= {"type": "VARCHAR" if text else column.type, "description": about}
     said |= {"nullable": True} if column.missing else {}
     if column.kind is Kind.FLAG and not text:

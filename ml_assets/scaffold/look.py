@@ -47,6 +47,7 @@ class Column:
         distinct: different values.
         values: all of them, most frequent first, where there are at most `FEW`; else a few.
         unknown: texts that stand for a missing number.
+        dotted: whether whole numbers are written with a point, as 8.0.
         low: smallest number.
         high: largest number.
     """
@@ -58,6 +59,7 @@ class Column:
     distinct: int
     values: tuple[str, ...]
     unknown: tuple[str, ...] = ()
+    dotted: bool = False
     low: float | None = None
     high: float | None = None
 
@@ -78,6 +80,12 @@ class Column:
     def raw_sql(self) -> str:
         """SQL: the raw column."""
         return self.raw if self.raw == self.name else quote(self.raw)
+
+    @property
+    def key_sql(self) -> str:
+        """SQL: its value as a name: 8 where the file writes 8 or 8.0."""
+        whole = self.kind is Kind.WHOLE and self.dotted
+        return f"cast(try_cast({self.known_sql} as double) as bigint)" if whole else self.known_sql
 
     @property
     def known_sql(self) -> str:
@@ -202,12 +210,12 @@ def _column(connection: duckdb.DuckDBPyConnection, raw: str, name: str, rows: in
     number = f"isfinite(try_cast({text} as double)) and not regexp_full_match({text}, '[+-]?0[0-9]+')"
     counted = connection.execute(
         f"""select count(*), count(distinct {text}), count_if({unknown}), count_if({whole}), count_if({number}),
-            count_if(isfinite(try_cast({text} as timestamptz))), count_if({flags}),
+            count_if(isfinite(try_cast({text} as timestamptz))), count_if({flags}), count_if(contains({text}, '.')),
             min(try_cast({text} as double)) filter ({number}), max(try_cast({text} as double)) filter ({number})
         from raw where {text} is not null"""
     ).fetchone()
     assert counted is not None  # noqa: S101  # an aggregate has one row
-    known, distinct, gone, wholes, numbers, moments, flagged = (count or 0 for count in counted[:-2])
+    known, distinct, gone, wholes, numbers, moments, flagged, dots = (count or 0 for count in counted[:-2])
     low, high = counted[-2:]
     found = connection.execute(
         f"select {text} from raw where {text} is not null group by 1 order by count(*) desc, 1 limit {FEW}"
@@ -224,7 +232,7 @@ def _column(connection: duckdb.DuckDBPyConnection, raw: str, name: str, rows: in
         distinct -= len(strange)
     missing = rows - known + (gone if strange else 0)
     bounds = (low, high) if kind in {Kind.WHOLE, Kind.NUMBER} else (None, None)
-    return Column(raw, name, kind, missing, distinct, values, strange, *bounds)
+    return Column(raw, name, kind, missing, distinct, values, strange, dots > 0, *bounds)
 
 
 def _kind(known: int, whole: int, number: int, moment: int, flag: int) -> Kind:

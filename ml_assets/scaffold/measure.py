@@ -194,7 +194,8 @@ def _example(look: Look, wanted: Wanted) -> dict[str, Any]:
     keys = {look.column(name).raw for name in wanted.entities}
     taken = [column for column in look.columns if column.numeric or column.raw in keys]
     shown = ", ".join(
-        quote(column.raw) if column.raw in keys else f"try_cast({column.from_sql} as double)" for column in taken
+        f"cast({column.key_sql} as varchar)" if column.raw in keys else f"try_cast({column.from_sql} as double)"
+        for column in taken
     )
     known = " + ".join(f"({quote(column.raw)} is not null)::int" for column in taken)
     row = look.connection.execute(

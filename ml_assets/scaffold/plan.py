@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -149,7 +150,7 @@ def _entity(column: Column, wanted: Wanted) -> Entity:
 
 def _address(file: Path, project: Path) -> str:
     """The file's address: beneath the project as `{project}/...`, else its path."""
-    whole = Path.cwd() / file  # a link stays a link
+    whole = Path(os.path.normpath(Path.cwd() / file))  # a link stays a link
     inside = whole.is_relative_to(project)
     return f"{{project}}/{whole.relative_to(project)}" if inside else str(whole)
 

@@ -10,6 +10,8 @@ from ml_assets.scaffold.measure import Measured
 from ml_assets.scaffold.names import looks_like_id, stem
 from ml_assets.scaffold.wanted import Wanted, source_name
 
+LONGEST = 64
+"""Characters of an id that a request may name."""
 SLICES = 2
 """So many slices are taken at most: each one is a hurdle for a candidate, so a person adds what is worth it."""
 
@@ -74,7 +76,9 @@ def _event(look: Look, wanted: Wanted, taken: list[Column]) -> Column | None:
         return column
     unique = [column for column in look.columns if column.distinct == look.rows and column not in taken]
     whole = [column for column in unique if column.kind in {Kind.WHOLE, Kind.TEXT} and looks_like_id(column.name)]
-    return next(iter([*whole, *(column for column in unique if column.kind is Kind.TEXT)]), None)
+    texts = [column for column in unique if column.kind is Kind.TEXT]
+    tokens = [column for column in texts if all(len(v) <= LONGEST and " " not in v for v in column.values)]
+    return next(iter([*whole, *tokens]), None)
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -133,3 +133,24 @@ def test_features_know_what_was_known(runs: dict[str, dict[str, Any]], project: 
         weights = [weight for age, _, weight in ages if weight is not None and 0 <= age < 28]
         assert (kg is None) == (not weights)
         assert kg is None or kg == pytest.approx(sum(weights) / len(weights), abs=1e-5)
+
+
+def test_days_built_in_pieces_are_those_built_at_once(
+    runs: dict[str, dict[str, Any]], project: Path, tmp_path: Path
+) -> None:
+    (at_once,) = project.glob("var/*/warehouse.duckdb")
+    pieces, ends = tmp_path / "pieces.duckdb", (20, 21, DAYS)
+    for first, after in zip((0, *ends), ends, strict=False):
+        days = {"start_date": FIRST + dt.timedelta(days=first), "end_date": FIRST + dt.timedelta(days=after - 1)}
+        done = python(
+            project, "-m", "dbt.cli.main", "run", "--select", "ml_assets.deliveries", "--vars",
+            json.dumps({name: str(day) for name, day in days.items()}), "--project-dir", "dbt_project",
+            "--profiles-dir", "dbt_project", "--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path),
+            ML_ASSETS_LAKE=str(at_once.parent / "lake"), ML_ASSETS_WAREHOUSE=str(pieces), ML_ASSETS_MEMORY="1GB",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{at_once}' as at_once (read_only); attach '{pieces}' as pieces (read_only)")
+        for table in ("feat_delay_courier", "feat_delay_shop", "mart_delay_spine"):
+            for one, other in (("at_once", "pieces"), ("pieces", "at_once")):
+                assert connection.execute(f"from {one}.{table} except from {other}.{table}").fetchall() == []

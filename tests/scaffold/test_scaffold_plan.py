@@ -132,6 +132,24 @@ def test_an_event_without_an_id_is_known_by_its_content(project: Path, tmp_path:
     assert "1 rows repeat another one" in "\n".join(made.notes)
 
 
+def test_keys_are_names_and_not_numbers(project: Path, tmp_path: Path) -> None:
+    rows = [row | {"person": float(row["person"][1:])} for row in events()]
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", rows))
+    assert made.example["person"] in {str(number) for number in range(1, 21)}
+    said = yaml.safe_load((project / "sources/visits.yaml").read_text())["tables"]["visits"]["columns"]["person"]
+    assert (said["from"], said["type"]) == ("cast(try_cast(person as double) as bigint)", "VARCHAR")
+
+
+def test_a_file_beside_the_project_keeps_its_path(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_csv(tmp_path / "visits.csv", events())
+    write_csv(project / "inside.csv", events())
+    monkeypatch.chdir(project)
+    assert scaffolded(project, Path("../visits.csv"))[0].address == str(tmp_path / "visits.csv")
+    assert scaffolded(project, Path("inside.csv"), name="other")[0].address == "{project}/inside.csv"
+
+
 def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None:
     made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=5)
     sql = (project / "dbt_project/models/visits/feat_lateness_person.sql").read_text()
