@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.scaffold.columns import SourceColumn, source_columns
-from ml_assets.scaffold.look import Column, Look
+from ml_assets.scaffold.look import Look
 from ml_assets.scaffold.measure import JUDGED, Measured
 from ml_assets.scaffold.names import stem
 from ml_assets.scaffold.roles import Roles, roles_of
@@ -60,7 +60,6 @@ class Plan:
     time: str
     label: str
     label_mean: float
-    raw_label: str
     columns: tuple[SourceColumn, ...]
     entities: tuple[Entity, ...]
     request: tuple[str, ...]
@@ -126,10 +125,11 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
         delimiter=look.delimiter, encoding=look.encoding, task=wanted.task,
         day=f"cast({measured.moment.sql} as date)", first=measured.first, last=measured.last, days=measured.days,
         rows=look.rows, event=roles.event, time=look.column(wanted.time).name, label=label.name,
-        label_mean=_rounded(measured.label.mean), raw_label=label.raw, columns=columns,
-        entities=tuple(_entity(look.column(key), wanted) for key in wanted.entities),
+        label_mean=_rounded(measured.label.mean), columns=columns,
+        entities=_entities([look.column(key).name for key in wanted.entities], wanted.name),
         request=roles.request, known_after=roles.known_after, leaking=roles.leaking, slices=roles.slices,
-        means=roles.request[:MEANS], gappy=tuple(column.name for column in look.columns if column.missing),
+        means=tuple(name for name in roles.request if not name.endswith("_known"))[:MEANS],
+        gappy=tuple(column.name for column in look.columns if column.missing),
         unnamed=tuple(look.column(key).name for key in wanted.entities if look.column(key).missing),
         windows=windows, horizon=wanted.horizon_days, split=split,
         training=training_of(look.rows),
@@ -142,10 +142,12 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
     )  # fmt: skip
 
 
-def _entity(column: Column, wanted: Wanted) -> Entity:
-    thing = stem(column.name)
-    name = f"{wanted.name}_{thing}"
-    return Entity(column.name, name, thing, f"feat_{name}")
+def _entities(keys: list[str], model: str) -> tuple[Entity, ...]:
+    """What each key names: `patient` for `patient_id`, unless another key is of that name."""
+    stems = [stem(key) for key in keys]
+    things = [thing if stems.count(thing) == 1 else key for thing, key in zip(stems, keys, strict=True)]
+    named = ((key, thing, f"{model}_{thing}") for key, thing in zip(keys, things, strict=True))
+    return tuple(Entity(key, name, thing, f"feat_{name}") for key, thing, name in named)
 
 
 def _address(file: Path, project: Path) -> str:

@@ -150,6 +150,13 @@ def test_a_file_beside_the_project_keeps_its_path(
     assert scaffolded(project, Path("inside.csv"), name="other")[0].address == "{project}/inside.csv"
 
 
+def test_entities_are_named_apart(project: Path, tmp_path: Path) -> None:
+    rows = events(person_id=lambda draw, row: draw.choice("abc"), clinic_no=lambda draw, row: draw.choice("de"))
+    file = write_csv(tmp_path / "visits.csv", rows)
+    made, _ = scaffolded(project, file, entity=["person", "person_id,clinic_no"])
+    assert [entity.name for entity in made.entities] == ["lateness_person", "lateness_person_id", "lateness_clinic"]
+
+
 def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None:
     made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=5)
     sql = (project / "dbt_project/models/visits/feat_lateness_person.sql").read_text()
