@@ -193,11 +193,11 @@ def _example(look: Look, wanted: Wanted) -> dict[str, Any]:
     """A late row that is as complete as any: texts and numbers by column name."""
     keys = {look.column(name).raw for name in wanted.entities}
     taken = [column for column in look.columns if column.numeric or column.raw in keys]
-    shown = ", ".join(
+    values = [
         f"cast({column.key_sql} as varchar)" if column.raw in keys else f"try_cast({column.from_sql} as double)"
         for column in taken
-    )
-    known = " + ".join(f"({quote(column.raw)} is not null)::int" for column in taken)
+    ]
+    shown, known = ", ".join(values), " + ".join(f"({value} is not null)::int" for value in values)
     row = look.connection.execute(
         f"""select {shown} from (select * from dated order by _at desc nulls last limit 100)
         order by {known} desc, _at desc limit 1"""

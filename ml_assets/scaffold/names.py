@@ -15,6 +15,8 @@ OURS = frozenset(
     }
 )  # fmt: skip
 """Names that mean something where the columns end up."""
+YAML = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""Words that YAML does not take for text."""
 ID_WORDS = ("id", "key", "no", "nr", "number", "uuid")
 CODES = ("code", "ref", "sku")
 
@@ -51,7 +53,7 @@ def identifiers(raw: Iterable[str]) -> dict[str, str]:
 
 
 def _fits(name: str) -> bool:
-    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name not in OURS | keywords()
+    return re.fullmatch(r"[a-z][a-z0-9_]*", name) is not None and name not in OURS | YAML | keywords()
 
 
 def _free(wanted: str, taken: set[str]) -> str:
@@ -72,6 +74,6 @@ def stem(key: str) -> str:
     return head if head and tail in ID_WORDS else key
 
 
-def words(text: str) -> str:
-    """A name as words for people."""
-    return snake(text).replace("_", " ") or text
+def words(raw: str) -> str:
+    """What a column is called, for people: a name of code as words, any other as it is."""
+    return raw.replace("_", " ") if raw == snake(raw) else " ".join(raw.split())

@@ -118,7 +118,7 @@ def plain(value: object) -> str:
 
 def quoted(value: str) -> str:
     """A text in double quotes."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return yaml.safe_dump(value, default_style='"', width=10_000, allow_unicode=True).strip()
 
 
 def entry(name: str, said: Mapping[str, Any], indent: int) -> str:
@@ -132,7 +132,7 @@ def entry(name: str, said: Mapping[str, Any], indent: int) -> str:
 def long(key: str, value: object, indent: int) -> str:
     """A key and its value, folded where one line is too short."""
     line = f"{' ' * indent}{key}: {plain(value)}"
-    if len(line) <= WIDTH or not isinstance(value, str):
+    if len(line) <= WIDTH or not isinstance(value, str) or not value.isprintable() or "  " in value:
         return line
     pad = " " * (indent + 2)
     parts = textwrap.wrap(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_assets.scaffold.errors import ScaffoldError
-from ml_assets.scaffold.names import snake
+from ml_assets.scaffold.names import YAML, snake
 
 TASKS = ("binary", "regression")
 
@@ -66,7 +66,7 @@ def check(wanted: Wanted) -> None:
     if wanted.task not in TASKS:
         raise ScaffoldError(f"--task {wanted.task}: binary or regression")
     for flag, name in (("--name", wanted.name), ("--source", wanted.source)):
-        if name is not None and (not name or snake(name) != name or not name[0].isalpha()):
+        if name is not None and (not name or snake(name) != name or not name[0].isalpha() or name in YAML):
             raise ScaffoldError(f"{flag} {name!r}: lower-case letters, digits and _, e.g. {snake(name) or 'no_show'}")
     if wanted.source == wanted.name:
         raise ScaffoldError(f"--source {wanted.source}: a model and its source need two names")

@@ -14,8 +14,10 @@ from tables import events, write_csv, write_parquet
 
 from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.look import Kind, look
-from ml_assets.scaffold.names import OURS, identifiers, keywords, snake
+from ml_assets.scaffold.names import OURS, YAML, identifiers, keywords, snake
 from ml_assets.scaffold.times import moment_of
+
+TAKEN = OURS | YAML | keywords()
 
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=30))
@@ -25,15 +27,13 @@ def test_every_column_gets_a_name_of_its_own(raw: list[str]) -> None:
     assert len(set(found.values())) == len(raw)
     for name in found.values():
         assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
-        assert name not in OURS | keywords()
+        assert name not in TAKEN
 
 
 @given(st.lists(st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True), unique=True))
 def test_a_name_that_fits_is_kept(raw: list[str]) -> None:
     found = identifiers(raw)
-    assert [found[name] for name in raw if name not in OURS | keywords()] == [
-        name for name in raw if name not in OURS | keywords()
-    ]
+    assert [found[name] for name in raw if name not in TAKEN] == [name for name in raw if name not in TAKEN]
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,12 @@ def test_names_read_as_words(raw: str, name: str) -> None:
 
 
 def test_awkward_names_are_renamed_and_do_not_collide() -> None:
-    found = identifiers(["Order", "2nd visit", "日本", "person id", "person_id", "event_day"])
+    found = identifiers(["Order", "No", "2nd visit", "日本", "person id", "person_id", "event_day"])
     assert list(found.values()) == [
         "order_value",
+        "no_value",
         "n_2nd_visit",
-        "column_3",
+        "column_4",
         "person_id_2",
         "person_id",
         "event_day_value",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tables import bare_project, events, scaffolded, tree, write_csv, write_parquet
 
@@ -187,7 +187,7 @@ awkward = st.text(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(
     names=st.lists(awkward.map(str.strip).filter(bool), min_size=1, max_size=6, unique_by=str.lower),
     kinds=st.lists(st.sampled_from(["whole", "number", "flag", "few", "text", "gaps", "same"]), min_size=6, max_size=6),
