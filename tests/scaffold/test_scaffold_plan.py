@@ -119,7 +119,9 @@ def test_rows_that_cannot_be_used_are_counted(project: Path, tmp_path: Path) -> 
     assert "1 rows have no person" in said
     assert "1 rows have no late" in said
     folder = project / "dbt_project/models/visits"
-    assert "late is not null" in (folder / "mart_lateness_spine.sql").read_text()
+    spine = (folder / "mart_lateness_spine.yml").read_text()
+    assert "Rows without late are no examples" in spine
+    assert "columns: [at_value, person]" in spine  # nothing asks for a label that is still forming
     assert "coalesce(person, 'unknown')" in (folder / "stg_visits.sql").read_text()
 
 
