@@ -144,7 +144,9 @@ def _at_the_event(spec: ModelSpec, dataset: DatasetRef, settings: Settings) -> l
     from feature_repo.store import feature_names, join_keys, open_store
 
     store = open_store(settings)
-    keys, names = join_keys(store, spec.feature_service), feature_names(store, spec.feature_service)
+    there = set(pq.read_schema(dataset.path / ROWS).names)  # not what views have got since
+    keys = join_keys(store, spec.feature_service)
+    names = [name for name in feature_names(store, spec.feature_service) if name in there]
     columns = list(dict.fromkeys([*keys, EVENT_TIMESTAMP, NOW, *names]))
     table = pq.read_table(dataset.path / ROWS, columns=columns, filters=[("split", "=", Part.TRAIN.value)])
     table = table.filter(pc.not_equal(pc.floor_temporal(table[EVENT_TIMESTAMP], unit="day"), table[EVENT_TIMESTAMP]))
