@@ -171,7 +171,8 @@ def _notes(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iter
     if measured.nameless:
         yield f"{measured.nameless:,} rows have no {' or '.join(wanted.entities)}: they count as 'unknown'"
     if measured.unlabelled:
-        yield f"{measured.unlabelled:,} rows have no {wanted.label}: they count as events and are predicted, but are no examples"
+        told = "they count as events and are predicted, but are no examples"
+        yield f"{measured.unlabelled:,} rows have no {wanted.label}: {told}"
     if wanted.task == "binary" and measured.label.rarer < 100:
         yield f"only {measured.label.rarer} rows have the rarer {wanted.label}: expect wide intervals"
     for name in roles.leaking:
