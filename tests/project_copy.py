@@ -13,6 +13,7 @@ from typing import Any
 
 from ml_assets.settings import PROJECT
 
+HERE = Path(__file__).parent
 FOLDERS = ("ml_assets", "feature_repo", "dbt_project", "shops", "sources", "serving")
 _RUN = """
 import json, sys
@@ -49,12 +50,16 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def environment(project: Path, port: int = 0, **more: str) -> dict[str, str]:
+def environment(project: Path, port: int = 0) -> dict[str, str]:
     """What a process of the copied project has in its environment."""
     foreign = ("ML_ASSETS_", "DAGSTER_", "TAXI_")
     env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    env |= {"ML_ASSETS_HOME": str(project / "var"), "ML_ASSETS_THREADS": "1", "PYTHONPATH": str(project)}
-    return {**env, **({"ML_ASSETS_PORT": str(port)} if port else {}), **more}
+    env |= {
+        "ML_ASSETS_HOME": str(project / "var"),
+        "ML_ASSETS_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join((str(project), str(HERE))),
+    }
+    return env | ({"ML_ASSETS_PORT": str(port)} if port else {})
 
 
 def python(project: Path, *arguments: str, port: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import httpx
 import pytest
 from lived_days import TODAY
 from mill import add_mill
-from project_copy import copy_project, environment
+from project_copy import copy_project, free_port, python
 
 DAYS = 60
 Story = dict[str, dict[str, Any]]
@@ -34,16 +31,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     bakery.open_bakery(copy_project(made), source)
     add_mill(made, dt.date.fromisoformat(day(2)))
     yield made
-    subprocess.run([sys.executable, "-m", "serving", "stop"], cwd=made, env=environment(made), check=False)
+    python(made, "-m", "serving", "stop")
 
 
 def lived(project: Path, *arguments: str, **more: str) -> Story:
     """What the days' story tells, by label."""
     script = str(Path(__file__).with_name("lived_days.py"))
-    done = subprocess.run(
-        [sys.executable, script, *arguments], cwd=project, env=environment(project, **more), text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
+    done = python(project, script, *arguments, **more)
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"label"')]
     assert done.returncode == 0, done.stderr[-3000:]
     return {each["label"]: each for each in told}
@@ -51,9 +45,8 @@ def lived(project: Path, *arguments: str, **more: str) -> Story:
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Another one than that of the project all tests share."""
+    return free_port()
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +132,7 @@ def test_only_sources_that_go_on_have_to_be_fresh(story: Story) -> None:
 def s3() -> Iterator[str]:
     server = pytest.importorskip("moto.server", reason="moto is not installed: no S3 server to test against")
     pytest.importorskip("s3fs", reason="s3fs is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = free.getsockname()[1]
+    address = free_port()
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=address, verbose=False)
     running.start()
     yield f"http://127.0.0.1:{address}"
