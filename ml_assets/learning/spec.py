@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ml_assets.learning.sections import (
     DriftSpec,
@@ -120,14 +120,16 @@ class ModelSpec(Strict):
     @model_validator(mode="before")
     @classmethod
     def _defaults_of_the_task(cls, given: Any) -> Any:
-        """The gate's metric and the route where they are not given: what fits the task."""
+        """The gate's metric, the route and the cut of a retraining where they are not given: what fits the task."""
         if not isinstance(given, Mapping) or given.get("task", Task.RANKING) not in {Task.BINARY, Task.REGRESSION}:
             return given
         metric, route = GATE_METRIC[Task(given["task"])], f"/{given.get('name')}"
+        fresh = _fresh(given.get("split"))
         return {
             **given,
             "gate": _filled(given.get("gate"), GateSpec, "metric", metric),
             "serving": _filled(given.get("serving"), ServingSpec, "route", route),
+            "retraining": _filled(given.get("retraining"), RetrainingSpec, "split", fresh),
         }
 
     @model_validator(mode="after")
@@ -158,8 +160,23 @@ class ModelSpec(Strict):
         """Whether it ranks items; else it predicts the label of an event."""
         return self.task is Task.RANKING
 
+    @property
+    def delay_days(self) -> int:
+        """Days until a day's outcomes, or the labels of its events, count as complete."""
+        said = self.monitoring.quality.delay_days
+        return said if self.ranks else max(said, self.horizon_days)
 
-def _filled(given: Any, section: type[Strict], key: str, value: str) -> Any:
+
+def _fresh(split: Any) -> SplitSpec:
+    """The cut close to now of labelled events: as much to learn from as ever, judged on half of what chooses rounds."""
+    try:
+        whole = SplitSpec.model_validate(split or {})
+    except ValidationError:  # told where it is said
+        return SplitSpec()
+    return whole.model_copy(update={"test": max(whole.validation // 2, 1), "holdout": 0})
+
+
+def _filled(given: Any, section: type[Strict], key: str, value: Any) -> Any:
     """A section of the YAML with `key` where it does not say it; what is no mapping is for pydantic to refuse."""
     if isinstance(given, section):
         return given if key in given.model_fields_set else given.model_copy(update={key: value})

@@ -2,7 +2,7 @@
 
 from ml_assets.predictions.account import Account, account
 from ml_assets.predictions.collect import Collected, collect, uncollected
-from ml_assets.predictions.daily import DayTable, day_folder, days_with_traffic, open_days, publish_day
+from ml_assets.predictions.daily import DayTable, day_folder, days_with_traffic, due_again, open_days, publish_day
 from ml_assets.predictions.parts import Kind, hour_counts, part_files
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "collect",
     "day_folder",
     "days_with_traffic",
+    "due_again",
     "hour_counts",
     "open_days",
     "part_files",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_assets.files import publish_folder
-from ml_assets.predictions.lines import FeatureNames, Line, LineError, Outcome, Prediction, feature_names, parse
+from ml_assets.predictions.lines import Answer, FeatureNames, Line, LineError, Outcome, feature_names, parse
 from ml_assets.predictions.parts import Range, parts_home, range_folder, ranges, unread
 from ml_assets.predictions.segments import Segment, list_segments, read_lines
 from ml_assets.predictions.tables import Bad, build
@@ -77,7 +77,7 @@ class _Batch:
             self.bad.append((at, str(error), raw))
 
     def counted(self) -> Collected:
-        predictions = sum(isinstance(line.record, Prediction) for line in self.lines)
+        predictions = sum(isinstance(line.record, Answer) for line in self.lines)
         outcomes = sum(isinstance(line.record, Outcome) for line in self.lines)
         return Collected(predictions, outcomes, len(self.lines) - predictions - outcomes, len(self.bad), 1)
 

@@ -11,19 +11,22 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml_assets.files import sha256_file
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.predictions.merge import DAILY, FLAGS, Merged, merge_day
+from ml_assets.predictions.kinds import NO_DAYS, DayKind, kind_of
+from ml_assets.predictions.labels import newly_labelled
+from ml_assets.predictions.merge import Merged, merge_day
 from ml_assets.predictions.parts import Kind, rows_in
 from ml_assets.predictions.reading import connect, scan
 from ml_assets.registry.lock import file_lock
@@ -41,10 +44,9 @@ class DayTable:
         day: the day, of the answers' `time`.
         path: folder of its tables.
         predictions: answers, those that nobody saw (shadow) included.
-        shown: products of these answers.
-        clicked: of these, those that customers used in any way.
-        carted: put into a cart.
-        purchased: bought.
+        shown: what these answers scored: products, or the event itself.
+        outcomes: of these, how many were clicked (used in any way), carted and purchased; of events, how many the
+            caller named, and how many of them have a label by now.
         refusals: requests that were not answered with 200.
         duplicates: lines of an answer that another line had said before.
     """
@@ -53,9 +55,7 @@ class DayTable:
     path: Path
     predictions: int
     shown: int
-    clicked: int
-    carted: int
-    purchased: int
+    outcomes: Mapping[str, int]
     refusals: int
     duplicates: int
 
@@ -74,7 +74,7 @@ def publish_day(settings: Settings, spec: ModelSpec, day: date) -> DayTable:
     """Publish what is collected of a day, with the outcomes known by now; the same again changes nothing.
 
     Raises:
-        ml_assets.warehouse.WarehouseError: when outcomes are to come from events that cannot be read.
+        ml_assets.warehouse.WarehouseError: when outcomes are to come from tables that cannot be read.
         FileExistsError: when something else has written to the day's place.
     """
     home = predictions_home(settings, spec.name)
@@ -85,7 +85,28 @@ def publish_day(settings: Settings, spec: ModelSpec, day: date) -> DayTable:
         version = _keep(folder, versions)
         _point(link, version)
         _sweep(home)
-    return _described(day, link, merged)
+    return _described(day, link, merged, kind_of(spec))
+
+
+def due_again(settings: Settings, spec: ModelSpec, first: date) -> list[date]:
+    """Published days before `first` whose outcomes may be others by now, ascending: publish them again.
+
+    Of lists those whose outcomes are not complete yet; of events those of which the spine knows other labels.
+
+    Raises:
+        ml_assets.warehouse.WarehouseError: when the labels are in tables that cannot be read.
+    """
+    reach = spec.delay_days if spec.ranks else spec.delay_days + spec.monitoring.drift.reference_days
+    days = [first - timedelta(days=number) for number in range(reach, 0, -1)]
+    there = [day for day in days if day_folder(settings, spec.name, day).exists()]
+    if spec.ranks or not there:
+        return there
+    return [day for day in there if _newly_labelled(settings, spec, day)]
+
+
+def _newly_labelled(settings: Settings, spec: ModelSpec, day: date) -> bool:
+    with open_days(settings, spec.name, [day]) as connection:
+        return newly_labelled(connection, settings, spec)
 
 
 def days_with_traffic(settings: Settings, model: str, start: date, end: date) -> list[date]:
@@ -104,7 +125,7 @@ def open_days(settings: Settings, model: str, days: Sequence[date]) -> duckdb.Du
     folders = [day_folder(settings, model, day).resolve() for day in sorted(set(days))]
     published = [folder for folder in folders if folder.is_dir()]
     connection = connect(settings, home)
-    for kind, schema in DAILY.items():
+    for kind, schema in NO_DAYS.items():
         source = scan(connection, [folder / f"{kind}.parquet" for folder in published], schema)
         connection.execute(f"create temp view {kind} as select * from {source}")
     return connection
@@ -168,15 +189,19 @@ def _sweep(home: Path) -> None:
                 shutil.rmtree(version, ignore_errors=True)
 
 
-def _described(day: date, path: Path, merged: Merged) -> DayTable:
-    flags = pq.read_table(path / f"{Kind.SHOWN}.parquet", columns=FLAGS.names)
-    used = {name: pc.sum(flags[name]).as_py() or 0 for name in FLAGS.names}
+def _described(day: date, path: Path, merged: Merged, kind: DayKind) -> DayTable:
+    rows = pq.read_table(path / f"{Kind.SHOWN}.parquet", columns=list(kind.counted.values()))
     return DayTable(
         day=day,
         path=path,
         predictions=merged.predictions,
         shown=merged.shown,
+        outcomes={name: _count(rows[column]) for name, column in kind.counted.items()},
         refusals=merged.refusals,
         duplicates=merged.duplicates,
-        **used,
     )
+
+
+def _count(column: pa.ChunkedArray) -> int:
+    """Values that are true, or known where they are no truth values."""
+    return int(pc.sum(column).as_py() or 0) if pa.types.is_boolean(column.type) else len(column) - column.null_count

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Floats = NDArray[np.float32]
 FeatureNames = Callable[[str], tuple[str, ...]]
@@ -19,9 +19,9 @@ FeatureNames = Callable[[str], tuple[str, ...]]
 
 RESERVED = {
     "segment", "line", "prediction_id", "time", "model_version", "arm", "customer_id", "position", "product_id",
-    "category_id", "score", "propensity", "sources", "clicked", "carted", "purchased",
+    "category_id", "score", "propensity", "sources", "clicked", "carted", "purchased", "event", "keys", "label",
 }  # fmt: skip
-"""Columns that every shown product has: no feature may be called so."""
+"""Columns that a shown product or a predicted event has: no feature may be called so."""
 
 LARGEST = 2**31 - 1
 SHORT = 300
@@ -51,17 +51,31 @@ class _Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, protected_namespaces=())
 
 
-class Prediction(_Record):
-    """An answer. `products`, `categories`, `positions`, `scores`, `propensities`, `sources`: one entry per product."""
+class Answer(_Record):
+    """What every answer says, whatever it is of."""
 
     prediction_id: str
     time: Time
     logged_at: Time
     as_of: Time | None
     model_version: str | None
-    index: str | None
     arm: str
     release_id: str | None
+    features_id: str | None
+    degraded: list[str]
+    served_by: str
+    latency_ms: float
+
+    @property
+    def rows(self) -> int:
+        """How many things it scored: rows of its features."""
+        raise NotImplementedError
+
+
+class Prediction(Answer):
+    """A list. `products`, `categories`, `positions`, `scores`, `propensities`, `sources`: one entry per product."""
+
+    index: str | None
     customer: str
     customer_known: bool
     k: Count
@@ -74,11 +88,12 @@ class Prediction(_Record):
     scores: list[float | None]
     propensities: list[float | None]
     sources: list[list[str]]
-    features_id: str | None
     unknown_products: list[str]
-    degraded: list[str]
-    served_by: str
-    latency_ms: float
+
+    @property
+    def rows(self) -> int:
+        """Its products."""
+        return len(self.products)
 
     @model_validator(mode="after")
     def _one_entry_per_product(self) -> Prediction:
@@ -91,6 +106,26 @@ class Prediction(_Record):
             counts = ", ".join(f"{len(getattr(self, name))} {name}" for name in names)
             raise ValueError(f"{count} products, but {counts}")
         return self
+
+
+class EventPrediction(Answer):
+    """The predicted label of an event: `keys` and `request` are what was asked, `value` the probability or number."""
+
+    event: str | None
+    keys: dict[str, str | None]
+    request: dict[str, float | None]
+    known: bool
+    value: float = Field(validation_alias=AliasChoices("probability", "value"), allow_inf_nan=False)
+
+    @property
+    def rows(self) -> int:
+        """The event."""
+        return 1
+
+    @property
+    def scores(self) -> list[float]:
+        """The value, as a list has scores."""
+        return [self.value]
 
 
 class Outcome(_Record):
@@ -113,17 +148,17 @@ class Refusal(_Record):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A checked record and where its line starts; `features` is [products, names] of an answer by a model."""
+    """A checked record and where its line starts; `features` is [rows, names] of an answer by a model."""
 
     at: int
-    record: Prediction | Outcome | Refusal
+    record: Prediction | EventPrediction | Outcome | Refusal
     features: Floats | None = None
 
 
-KINDS: Mapping[str, type[Prediction] | type[Outcome] | type[Refusal]] = {
-    "prediction": Prediction,
-    "outcome": Outcome,
-    "refusal": Refusal,
+KINDS: Mapping[str, Callable[[Mapping[str, Any]], type[Prediction | EventPrediction | Outcome | Refusal]]] = {
+    "prediction": lambda said: EventPrediction if "keys" in said else Prediction,
+    "outcome": lambda said: Outcome,
+    "refusal": lambda said: Refusal,
 }
 
 
@@ -144,25 +179,25 @@ def parse(at: int, raw: bytes, names: FeatureNames) -> Line:
         raise LineError(f"unknown kind: {kind!r}"[:SHORT])
     matrix = said.pop("features", None) if kind == "prediction" else None
     try:
-        record = KINDS[kind].model_validate(said)
+        record = KINDS[kind](said).model_validate(said)
     except ValidationError as error:
         raise LineError(_problems(error)) from error
-    return Line(at, record, _features(record, matrix, names) if isinstance(record, Prediction) else None)
+    return Line(at, record, _features(record, matrix, names) if isinstance(record, Answer) else None)
 
 
-def _features(record: Prediction, matrix: object, names: FeatureNames) -> Floats | None:
+def _features(record: Answer, matrix: object, names: FeatureNames) -> Floats | None:
     if record.features_id is None:
         if matrix:
             raise LineError("features without features_id")
         return None
-    shape = (len(record.products), len(names(record.features_id)))
+    shape = (record.rows, len(names(record.features_id)))
     try:
         # null is a missing value; an answer without products logs [], whatever its columns
-        found = np.array(matrix, dtype=np.float32) if record.products else np.empty(shape, dtype=np.float32)
+        found = np.array(matrix, dtype=np.float32) if record.rows else np.empty(shape, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise LineError(f"features: {error}"[:SHORT]) from error
     if found.shape != shape:
-        raise LineError(f"features: {found.shape}, but {shape[0]} products and {shape[1]} names")
+        raise LineError(f"features: {found.shape}, but {shape[0]} rows and {shape[1]} names")
     return found
 
 

@@ -14,18 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.predictions.outcomes import KEPT, find_outcomes
+from ml_assets.predictions.kinds import DayKind, kind_of
+from ml_assets.predictions.lines import RESERVED
+from ml_assets.predictions.outcomes import KEPT
 from ml_assets.predictions.parts import Kind, parts_home, rows_in, select, walk_parts
 from ml_assets.predictions.reading import quote, scan
-from ml_assets.predictions.tables import PREDICTIONS, REFUSALS, SHOWN, WHERE
-from ml_assets.registry.release import Arm
+from ml_assets.predictions.tables import WHERE
 from ml_assets.settings import Settings
-
-FLAGS = pa.schema([("clicked", pa.bool_()), ("carted", pa.bool_()), ("purchased", pa.bool_())])
-"""Outcomes as known when the day was published; false for what nobody saw."""
-
-DAILY = {Kind.PREDICTIONS: PREDICTIONS, Kind.SHOWN: pa.schema([*SHOWN, *FLAGS]), Kind.REFUSALS: REFUSALS}
-"""Tables of a day; a float32 column per feature follows in `shown`."""
 
 INPUTS = "inputs.json"
 """Beside the tables: the files of answers that they were made from, relative to the folder of the parts."""
@@ -34,17 +29,6 @@ BATCH_ROWS = 50_000
 ROW_GROUP = 100_000
 
 _PREDICTIONS = "select {columns} from {files} semi join kept using (segment, line) order by time, prediction_id"
-_SHOWN = f"""
-select {{columns}},
-    shown.arm <> '{Arm.SHADOW}' and outcomes.prediction_id is not null as clicked,
-    shown.arm <> '{Arm.SHADOW}' and coalesce(outcomes.carted, false) as carted,
-    shown.arm <> '{Arm.SHADOW}' and coalesce(outcomes.purchased, false) as purchased
-    {{features}}
-from {{files}} as shown
-semi join kept on shown.segment = kept.segment and shown.line = kept.line
-left join outcomes on shown.prediction_id = outcomes.prediction_id and shown.product_id = outcomes.product_id
-order by shown.time, shown.prediction_id, shown.position
-"""
 _REFUSALS = "select {columns} from {files} order by all"
 
 
@@ -66,25 +50,26 @@ def merge_day(
     Raises:
         ml_assets.warehouse.WarehouseError: when outcomes are to come from events that cannot be read.
     """
-    home, start = parts_home(settings, spec.name), datetime.combine(day, time())
+    home, start, kind = parts_home(settings, spec.name), datetime.combine(day, time()), kind_of(spec)
     every = walk_parts(home)
-    files = {kind: select(every, kind, start, start + timedelta(days=1)) for kind in DAILY}
-    lines = scan(connection, files[Kind.PREDICTIONS], pa.schema([*WHERE, *PREDICTIONS]))
+    files = {each: select(every, each, start, start + timedelta(days=1)) for each in kind.tables}
+    answers, refusals = kind.tables[Kind.PREDICTIONS], kind.tables[Kind.REFUSALS]
+    lines = scan(connection, files[Kind.PREDICTIONS], pa.schema([*WHERE, *answers]))
     connection.execute(f"create temp table kept as {KEPT.format(predictions=lines)}")
     if files[Kind.SHOWN]:
-        find_outcomes(connection, settings, spec.monitoring.quality, day, every)
-    schema = _day_schema(files[Kind.SHOWN])
+        kind.find(connection, settings, spec, day, every)
+    schema = pa.schema([*kind.tables[Kind.SHOWN], *((name, pa.float32()) for name in _features(files[Kind.SHOWN]))])
     tables = {
-        Kind.PREDICTIONS: (PREDICTIONS, _query(connection, _PREDICTIONS, PREDICTIONS, files[Kind.PREDICTIONS])),
-        Kind.SHOWN: (schema, _shown(connection, schema, files[Kind.SHOWN])),
-        Kind.REFUSALS: (REFUSALS, _query(connection, _REFUSALS, REFUSALS, files[Kind.REFUSALS])),
+        Kind.PREDICTIONS: (answers, _query(connection, _PREDICTIONS, answers, files[Kind.PREDICTIONS])),
+        Kind.SHOWN: (schema, _shown(connection, kind, schema, files[Kind.SHOWN])),
+        Kind.REFUSALS: (refusals, _query(connection, _REFUSALS, refusals, files[Kind.REFUSALS])),
     }
-    written = {kind: _write(folder / f"{kind}.parquet", *table) for kind, table in tables.items()}
+    written = {each: _write(folder / f"{each}.parquet", *table) for each, table in tables.items()}
     inputs = [path.relative_to(home).as_posix() for path in files[Kind.PREDICTIONS]]
     (folder / INPUTS).write_bytes(orjson.dumps(inputs, option=orjson.OPT_INDENT_2))
     logged = sum(rows_in(path) for path in files[Kind.PREDICTIONS])
-    answers = written[Kind.PREDICTIONS]
-    return Merged(answers, written[Kind.SHOWN], written[Kind.REFUSALS], duplicates=logged - answers)
+    kept = written[Kind.PREDICTIONS]
+    return Merged(kept, written[Kind.SHOWN], written[Kind.REFUSALS], duplicates=logged - kept)
 
 
 def _query(
@@ -96,13 +81,16 @@ def _query(
         yield from _batches(connection.sql(sql.format(columns=columns, files=source)), schema)
 
 
-def _shown(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, files: Sequence[Path]) -> Iterator[pa.Table]:
+def _shown(
+    connection: duckdb.DuckDBPyConnection, kind: DayKind, schema: pa.Schema, files: Sequence[Path]
+) -> Iterator[pa.Table]:
     """Hour by hour, so that only an hour has to be sorted at once."""
-    columns = ", ".join(f"shown.{name}" for name in SHOWN.names)
+    columns = ", ".join(f"shown.{name}" for name in kind.layout.rows.names)
     for _, found in groupby(files, key=lambda path: path.stem):
         hour = list(found)
         features = "".join(f", shown.{quote(name)}" for name in _features(hour))
-        sql = _SHOWN.format(columns=columns, features=features, files=scan(connection, hour, SHOWN))
+        files_of_hour = scan(connection, hour, kind.layout.rows)
+        sql = kind.sql.format(columns=columns, features=features, files=files_of_hour)
         yield from _batches(connection.sql(sql), schema)
 
 
@@ -116,14 +104,10 @@ def _batches(rows: duckdb.DuckDBPyRelation, schema: pa.Schema) -> Iterator[pa.Ta
         yield pa.table(columns, schema=schema)
 
 
-def _day_schema(files: Sequence[Path]) -> pa.Schema:
-    return pa.schema([*DAILY[Kind.SHOWN], *((name, pa.float32()) for name in _features(files))])
-
-
 def _features(files: Sequence[Path]) -> list[str]:
     """Names of the features in any of the files, sorted."""
     names = {name for path in files for name in pq.read_schema(path).names}
-    return sorted(names - {*WHERE.names, *SHOWN.names})
+    return sorted(names - RESERVED)
 
 
 def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from ml_assets import warehouse
-from ml_assets.learning.spec import QualitySpec
+from ml_assets.learning.spec import ModelSpec
 from ml_assets.predictions.parts import Kind, PartFile, select
 from ml_assets.predictions.reading import scan
 from ml_assets.predictions.tables import OUTCOMES, PREDICTIONS, SHOWN, WHERE
@@ -71,7 +71,7 @@ group by prediction_id, product_id
 
 
 def find_outcomes(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, quality: QualitySpec, day: date, files: list[PartFile]
+    connection: duckdb.DuckDBPyConnection, settings: Settings, spec: ModelSpec, day: date, files: list[PartFile]
 ) -> None:
     """Make the table `outcomes` (prediction_id, product_id, carted, purchased): a row is a product that was used.
 
@@ -82,6 +82,7 @@ def find_outcomes(
     Raises:
         ml_assets.warehouse.WarehouseError: when the events cannot be read.
     """
+    quality = spec.monitoring.quality
     if quality.outcomes == "feedback":
         start = datetime.combine(day, time()) - EARLY
         outcomes = scan(connection, select(files, Kind.OUTCOMES, start), OUTCOMES)

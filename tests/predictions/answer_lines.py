@@ -49,6 +49,23 @@ def prediction(name: str, hour: float = 12.0, *, features: str | None = "one", *
     }  # fmt: skip
 
 
+def event_spec(**changes: Any) -> ModelSpec:
+    """A model that predicts the labels of `mart_events`, under the same name."""
+    return ModelSpec(
+        name=NAME, description="Predicts in tests.", task="binary", spine="mart_events", feature_service="features",
+        entity="event_id", time="happened_at", label="label", request=("size",), horizon_days=2, **changes,
+    )  # fmt: skip
+
+
+def event(name: str, hour: float = 12.0, *, features: str | None = "one", **changes: Any) -> dict[str, Any]:
+    """A predicted event; feature values tell its name: number + column."""
+    said = prediction(name, hour, features=features, products=["p"])
+    ours = {"kind", "prediction_id", "time", "logged_at", "as_of", "model_version", "arm", "release_id", "features_id",
+            "features", "degraded", "served_by", "latency_ms"}  # fmt: skip
+    own = {"event": f"e-{name}", "keys": {"place": "here"}, "request": {"size": 2.5}, "known": True, "probability": 0.3}
+    return {**{key: value for key, value in said.items() if key in ours}, **own, **changes}
+
+
 def outcome(name: str, product: str = "p1", event_type: str = "click", hour: float = 13.0) -> dict[str, Any]:
     time = (DAY + timedelta(hours=hour)).isoformat() + "+00:00"
     return {

@@ -97,7 +97,7 @@ BAD = {
     "names": (dump(prediction("a1") | {"features_id": "three"}), "unknown features_id: three"),
     "elsewhere": (dump(prediction("a1") | {"features_id": "../one"}), "unknown features_id"),
     "no names": (dump(prediction("a1") | {"features_id": None}), "features without features_id"),
-    "shape": (dump(prediction("a1") | {"features": [[1.0, 2.0]]}), "features: (1, 2), but 2 products and 2 names"),
+    "shape": (dump(prediction("a1") | {"features": [[1.0, 2.0]]}), "features: (1, 2), but 2 rows and 2 names"),
     "ragged": (dump(prediction("a1") | {"features": [[1.0, 2.0], [1.0]]}), "features: "),
     "words": (dump(prediction("a1") | {"features": [["x", 2.0], [1.0, 2.0]]}), "features: "),
     "huge": (dump(prediction("a1") | {"features": [[10**400, 2.0], [1.0, 2.0]]}), ""),

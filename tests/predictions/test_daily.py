@@ -39,7 +39,7 @@ def test_a_day_has_its_answers_sorted_with_every_models_features(log, settings):
     collect(settings, NAME)
     table = publish_day(settings, spec(), TODAY)
     assert (table.predictions, table.shown, table.refusals, table.duplicates) == (4, 8, 2, 0)
-    assert (table.clicked, table.carted, table.purchased) == (1, 1, 0)
+    assert table.outcomes == {"clicked": 1, "carted": 1, "purchased": 0}
     assert table.path == day_folder(settings, NAME, TODAY)
     answers = pq.read_table(table.path / "predictions.parquet")
     assert answers["prediction_id"].to_pylist() == ["c3", "a1", "b2", "d4"]
@@ -91,7 +91,7 @@ def test_of_an_answer_that_was_logged_twice_the_first_counts(log, settings):
     log.write(prediction("a1", 12.0, logged_at="2026-03-02T12:00:01"), segment="20260302T000000000001-7")
     collect(settings, NAME)
     table = publish_day(settings, spec(), TODAY)
-    assert (table.predictions, table.shown, table.clicked, table.duplicates) == (1, 2, 1, 3)
+    assert (table.predictions, table.shown, table.outcomes["clicked"], table.duplicates) == (1, 2, 1, 3)
     assert pq.read_table(table.path / "shown.parquet")["product_id"].to_pylist() == ["p1", "p2"]
     assert account(settings, NAME, TODAY).ok
 
@@ -179,5 +179,5 @@ def test_a_folder_of_somebody_elses_is_not_replaced(log, settings):
 
 def test_a_day_without_anything_is_published_empty(log, settings):
     table = publish_day(settings, spec("events"), TODAY)
-    assert (table.predictions, table.shown, table.clicked, table.refusals) == (0, 0, 0, 0)
+    assert (table.predictions, table.shown, table.outcomes["clicked"], table.refusals) == (0, 0, 0, 0)
     assert days_with_traffic(settings, NAME, TODAY, TODAY) == []

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from answer_lines import DAY, FEATURES, NAME, Log, dump, outcome, prediction, refusal
+from answer_lines import DAY, FEATURES, NAME, Log, dump, event, outcome, prediction, refusal
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -29,7 +29,12 @@ WORKERS = (os.getpid(), os.getppid())
 WHO = st.integers(0, 1)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("answer"), WHO, st.sampled_from(["one", "two", None]), st.sampled_from([0.5, 12.0, 24.0])),
+        st.tuples(
+            st.sampled_from(["answer", "event"]),
+            WHO,
+            st.sampled_from(["one", "two", None]),
+            st.sampled_from([0.5, 12.0, 24.0]),
+        ),
         st.tuples(st.sampled_from(["outcome", "refusal", "garbage", "tear", "complete", "rotate"]), WHO),
         st.tuples(st.sampled_from(["wait", "collect"])),
         st.tuples(st.just("killed"), st.integers(1, 4)),
@@ -58,6 +63,8 @@ class Writers:
         match name:
             case "answer":
                 self.append(who, dump(prediction(f"a{self.count}", hour, features=features)))
+            case "event":
+                self.append(who, dump(event(f"a{self.count}", hour, features=features)))
             case "outcome":
                 self.append(who, dump(outcome(f"a{self.count}")))
             case "refusal":
@@ -151,7 +158,7 @@ def run(log: Log, killed_at: int | None = None) -> None:
 
 
 def shown_as_logged(log: Log) -> bool:
-    """Every answer has its two products with the values of its own features."""
+    """Every answer has its two products, every event its one row, with the values of their own features."""
     rows: dict[str, list[dict]] = {}
     for row in log.rows(Kind.SHOWN):
         rows.setdefault(row["prediction_id"], []).append(row)
@@ -161,7 +168,11 @@ def shown_as_logged(log: Log) -> bool:
             if identity(raw)[0] is Kind.PREDICTIONS:
                 line = json.loads(raw)
                 own = FEATURES.get(line["features_id"], ())
-                for row, values in zip(rows.pop(line["prediction_id"]), line["features"] or [[], []], strict=True):
+                for row, values in zip(
+                    rows.pop(line["prediction_id"]),
+                    line["features"] or [[]] * len(line.get("products", ["event"])),
+                    strict=True,
+                ):
                     told = dict(zip(own, values, strict=True))
                     if any(row.get(name) != told.get(name) for name in names):
                         return False
