@@ -115,7 +115,7 @@ class DriftSpec(Strict):
     weight: float = Field(
         default=0.1, ge=0, le=1, description="share of the model's attribution that must drift for an alarm"
     )
-    min_rows: int = Field(default=200, ge=1, description="days with fewer shown products are not judged")
+    min_rows: int = Field(default=200, ge=1, description="days with fewer shown products or events are not judged")
 
 
 class QualitySpec(Strict):
@@ -124,11 +124,15 @@ class QualitySpec(Strict):
     outcomes: Literal["events", "feedback"] = Field(
         default="events",
         description="feedback: what the shop posts to /feedback; events: what the customer did to a shown product "
-        "soon after, by the raw events",
+        "soon after, by the raw events; of binary and regression models it is always the spine's label",
     )
     attribution_minutes: int = Field(default=60, ge=1, description="events: how soon after the answer")
-    delay_days: int = Field(default=3, ge=0, description="days until a day's outcomes count as complete")
-    loss: float = Field(default=0.2, gt=0, lt=1, description="relative loss of the click rate that matters")
+    delay_days: int = Field(
+        default=3, ge=0, description="days until a day's outcomes count as complete; of events, horizon_days at least"
+    )
+    loss: float = Field(
+        default=0.2, gt=0, lt=1, description="relative loss of the click rate (of events: of the skill) that matters"
+    )
     confidence: float = Field(default=0.999, gt=0.5, lt=1, description="level at which a loss must be certain")
 
 
@@ -157,7 +161,8 @@ class RetrainingSpec(Strict):
     refit_rounds: int = Field(default=80, ge=1, description="boosting rounds of the cheap refit")
     split: SplitSpec = Field(
         default_factory=lambda: SplitSpec(train=8, validation=1, test=1, holdout=0),
-        description="cut used when a drift or a loss is the cause: as close to now as the labels allow",
+        description="cut used when a drift or a loss is the cause: as close to now as the labels allow; of a binary or "
+        "regression model, when it is not said, that of `split` with half of its validation days to judge on",
     )
 
 

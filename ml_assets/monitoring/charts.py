@@ -64,7 +64,7 @@ def click_rate_figure(report: QualityReport, loss: float) -> Figure:
         labels = ("", "") if number else ("expected", f"{loss:.0%} less")  # named once
         axes.hlines(each.expected, at - 0.4, at + 0.4, color="#23252b", lw=1.6, label=labels[0])
         axes.hlines(each.expected * (1 - loss), at - 0.4, at + 0.4, color=BAD, lw=1.6, label=labels[1])
-    _day_ticks(axes, start, report.day)
+    day_ticks(axes, start, report.day)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("answers with a click")
     axes.yaxis.set_major_formatter("{x:.0%}")
@@ -98,7 +98,8 @@ def _points(axes: Axes, days: Sequence[DayQuality], start: date, *, colour: str,
         )  # fmt: skip
 
 
-def _day_ticks(axes: Axes, start: date, end: date) -> None:
+def day_ticks(axes: Axes, start: date, end: date) -> None:
+    """About ten ticks that name days, one place per day since `start`."""
     span = max((end - start).days, 1)
     step = max(1, span // 10)
     axes.set_xlim(-0.6, span + 0.6)

@@ -1,4 +1,4 @@
-"""Rows per day, group of customers and bin: all rows, counted in SQL; what comes back has the size of the bins."""
+"""Rows per day, group of units and bin: all rows, counted in SQL; what comes back has the size of the bins."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.monitoring.bins import NAMES, Bins, CategoryBins, number_bins
+from ml_assets.monitoring.population import EVENT, Population
 from ml_assets.monitoring.psi import GROUPS, FloatArray
 from ml_assets.monitoring.windows import Days
 
 EDGE_ROWS = 50_000
 """Reference rows that the bins are chosen on; the shares are counted on all."""
 
-CATEGORY, EVENT = "category_id", "session_event"
 NO_EVENT = "none"
 
 _EVENTS = f"""
@@ -29,20 +29,21 @@ _COUNTS = "select {number} as feature, nth, grp, bin_{number} as bin, count(*) a
 
 
 def choose_bins(
-    connection: duckdb.DuckDBPyConnection, days: Days, columns: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, days: Days, columns: Sequence[str], of: Population
 ) -> tuple[dict[str, list[Bins]], NDArray[np.float32]]:
     """Bins fixed on the reference for every column, by the relation the column is in.
 
     Returns:
         (relation -> bins, the reference rows [n, F] they were chosen on, in a fixed random order).
     """
-    connection.execute(_EVENTS)
+    if of.asked:
+        connection.execute(_EVENTS)
     rows = sample(connection, days.nth[: len(days.reference)], columns, EDGE_ROWS)
     numbers: list[Bins] = [number_bins(name, rows[:, at]) for at, name in enumerate(columns)]
-    return {
-        "traffic": [*numbers, _category_bins(connection, days, "traffic", CATEGORY)],
-        "events": [_category_bins(connection, days, "events", EVENT)],
-    }, rows
+    found = {"traffic": numbers}
+    for relation, column in of.categories:
+        found.setdefault(relation, []).append(_category_bins(connection, days, relation, column))
+    return found, rows
 
 
 def sample(

@@ -17,7 +17,7 @@ from datetime import date
 
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.monitoring.attribution import SAMPLE, attribution
-from ml_assets.monitoring.counts import CATEGORY, choose_bins, count, sample
+from ml_assets.monitoring.counts import choose_bins, count, sample
 from ml_assets.monitoring.demand import demand
 from ml_assets.monitoring.drift_report import (
     GROSS,
@@ -30,6 +30,7 @@ from ml_assets.monitoring.drift_report import (
     judged_report,
     unjudged_report,
 )
+from ml_assets.monitoring.population import population_of
 from ml_assets.monitoring.psi import measure
 from ml_assets.monitoring.reports import read_report, report_path, write_report
 from ml_assets.monitoring.windows import (
@@ -76,14 +77,14 @@ def read_drift(settings: Settings, model: str, day: date) -> DriftReport:
 
 
 def _judge(spec: ModelSpec, settings: Settings, day: date) -> DriftReport:
-    rules = spec.monitoring.drift
-    version, volumes = volumes_of(settings, spec.name, traffic_days(settings, spec.name, day, rules), day)
+    rules, of = spec.monitoring.drift, population_of(spec)
+    version, volumes = volumes_of(settings, spec, traffic_days(settings, spec.name, day, rules), day)
     enough = [each for each in volumes if each.rows >= rules.min_rows and each.customers >= LEAST_CUSTOMERS]
     if version is None or not enough or enough[-1].day != day:
-        return unjudged_report(spec.name, day, version, volumes, state="too few rows")
-    days = choose_days(enough, rules, _alarmed(settings, spec.name, enough[:-1], version))
+        return unjudged_report(spec.name, day, version, volumes, of, state="too few rows")
+    days = choose_days(enough, rules, _alarmed(settings, spec.name, enough[:-1], version), rests=of.rests)
     if days is None:
-        return unjudged_report(spec.name, day, version, volumes, state="no reference yet")
+        return unjudged_report(spec.name, day, version, volumes, of, state="no reference yet")
     columns = _columns(spec, settings, version, days)
     return judged_report(columns, days, rules, model=spec.name, version=version, volumes=volumes)
 
@@ -98,9 +99,10 @@ def _alarmed(settings: Settings, model: str, volumes: Sequence[Volume], version:
 def _columns(spec: ModelSpec, settings: Settings, version: str, days: Days) -> list[Column]:
     """Every column of the days' traffic, counted, measured and weighed."""
     ref, compared = load_version(versions_home(settings, spec.name) / version), compared_with(days)
-    numbers = (SCORE, *ref.features)
-    with open_traffic(settings, spec.name, version, days, (*numbers, CATEGORY)) as connection:
-        relations, before = choose_bins(connection, days, numbers)
+    numbers, of = (SCORE, *ref.features), population_of(spec)
+    columns = (*numbers, *(column for relation, column in of.categories if relation == "traffic"))
+    with open_traffic(settings, spec, version, days, columns) as connection:
+        relations, before = choose_bins(connection, days, numbers, of)
         now = sample(connection, days.nth[-1:], numbers, SAMPLE)
         bins = [each for binned in relations.values() for each in binned]
         counts = [each for relation, binned in relations.items() for each in count(connection, days, relation, binned)]
@@ -110,9 +112,9 @@ def _columns(spec: ModelSpec, settings: Settings, version: str, days: Days) -> l
     certain = {at: measure(each, compared) for at, each in zip(far, kin, strict=True)}
     shares = attribution(ref.booster(), before[:SAMPLE, 1:], now[:, 1:])
     weights = dict(zip(ref.features, map(float, shares), strict=True))
-    columns = [
+    judged = [
         Column(bins[at], counts[at], found[at], weights.get(bins[at].column, 0.0), certain.get(at))
         for at in range(len(bins))
     ]
-    wanted = demand(settings, days)
-    return columns if wanted is None else [*columns, Column(*wanted, measure(wanted[1], compared), 0.0)]
+    wanted = demand(settings, days) if of.demand else None
+    return judged if wanted is None else [*judged, Column(*wanted, measure(wanted[1], compared), 0.0)]

@@ -12,6 +12,7 @@ import numpy as np
 from ml_assets.learning.spec import DriftSpec
 from ml_assets.monitoring.bins import Bins
 from ml_assets.monitoring.demand import DEMAND
+from ml_assets.monitoring.population import Population
 from ml_assets.monitoring.psi import BoolArray, Distances, FloatArray, benjamini_hochberg
 from ml_assets.monitoring.reports import Report
 from ml_assets.monitoring.windows import Days, Volume, compared_with
@@ -188,7 +189,7 @@ def _cause(feature: FeatureDrift) -> str:
 
 
 def unjudged_report(
-    model: str, day: date, version: str | None, volumes: Sequence[Volume], *, state: State
+    model: str, day: date, version: str | None, volumes: Sequence[Volume], of: Population, *, state: State
 ) -> DriftReport:
     """Say why a day is not judged."""
     today = next((each for each in volumes if each.day == day), None)
@@ -197,7 +198,7 @@ def unjudged_report(
     elif today is None:
         text = "no model answered anybody"
     else:
-        text = f"{today.rows:,} products shown to {today.customers:,} customers"
+        text = of.volume(today.rows, today.customers)
     return DriftReport(
         model=model, day=day, state=state, text=f"{state}: {text}", version=version, volumes=tuple(volumes)
     )

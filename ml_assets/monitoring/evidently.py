@@ -14,9 +14,10 @@ import numpy as np
 
 from ml_assets.files import replace_file
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.monitoring.counts import CATEGORY, EVENT, sample
+from ml_assets.monitoring.counts import sample
 from ml_assets.monitoring.drift import DRIFT, read_drift
 from ml_assets.monitoring.drift_report import SCORE
+from ml_assets.monitoring.population import population_of
 from ml_assets.monitoring.reports import report_path
 from ml_assets.monitoring.windows import Days, open_traffic
 from ml_assets.settings import Settings
@@ -37,9 +38,10 @@ def draw(spec: ModelSpec, settings: Settings, day: date) -> Path | None:
     if report.state != "judged" or report.version is None:
         return None
     days = Days((day,), report.reference, report.left_out)
-    heaviest = [each.name for each in report.features if each.name not in (SCORE, CATEGORY, EVENT)][:COLUMNS]
+    unread = {SCORE, *(column for _, column in population_of(spec).categories)}
+    heaviest = [each.name for each in report.features if each.name not in unread][:COLUMNS]
     columns, at = [SCORE, *heaviest], np.array([(each - days.all[0]).days for each in days.all])
-    with open_traffic(settings, spec.name, report.version, days, columns) as connection:
+    with open_traffic(settings, spec, report.version, days, columns) as connection:
         reference, current = (
             sample(connection, chosen, columns, spec.monitoring.sample_rows) for chosen in (at[:-1], at[-1:])
         )

@@ -190,7 +190,7 @@ def _silent(spec: ModelSpec, settings: Settings, day: date, refused: int = 0) ->
             usual = connection.execute("select count(*) from predictions where arm <> 'shadow'").fetchall()[0][0]
     text = f"{day}: no traffic"
     if usual:
-        text += f", but {usual:,} in the {SILENT_DAYS} days before: can the shop reach the service?"
+        text += f", but {usual:,} in the {SILENT_DAYS} days before: can its callers reach the service?"
     return LevelReport(
         model=spec.name, day=day, state="no traffic", ok=not usual, text=text, answers=0, errors=0, refused=refused,
         p50_ms=None, p95_ms=None, p99_ms=None, error_share=0.0, refused_share=float(refused > 0), degraded_share=0.0,

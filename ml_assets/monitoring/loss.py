@@ -1,10 +1,12 @@
-"""Is the click rate lower than it was? The newest days against the days before, given customers, weekdays, chance.
+"""Is the click rate, or the skill, lower than it was? The newest days against the days before, given chance.
 
-A day's click rate is taken as mean + weekday + day + sampling. The variances of weekdays and of days are
-estimated from the reference days by the method of moments (DerSimonian and Laird 1986), that of sampling is
-the binomial one times the design effect of customers who answer alike. What is expected of a weekday is the mean
-of all reference days, drawn towards the mean of that weekday as far as weekdays differ (empirical Bayes: Morris
-1983). Days that are judged are in no reference.
+A day's mean is taken as mean + weekday + day + sampling. The variances of weekdays and of days are
+estimated from the reference days by the method of moments (DerSimonian and Laird 1986). That of sampling is, of
+clicks, the binomial one times the design effect of customers who answer alike; of a skill (`skill`), what a row of
+the reference days was worth, clustered by event, and no less than the judged day's own says. How far skills differ
+between days is known from few of them: one standard error of that variance, sqrt(2 / (days - 1)) of it as of a
+chi-square, is added. What is expected of a weekday is the mean of all reference days, drawn towards the mean of that
+weekday as far as weekdays differ (empirical Bayes: Morris 1983). Days that are judged are in no reference.
 
 It is a loss when three things hold. It persists: `needed` of the newest `windows` days are worse (one-sided
 5 %). It is certain: these days together are, at the level asked for, divided by the number of ways to choose
@@ -40,12 +42,12 @@ CLEARLY_EXPECTED = 10.0
 
 
 @dataclass(frozen=True)
-class DayClicks:
-    """One version's answers of one day."""
+class DayMean:
+    """One version's answers of one day; of clicks the mean is a rate."""
 
     day: date
     version: str
-    clicks: Moments
+    moments: Moments
 
 
 @dataclass(frozen=True)
@@ -120,34 +122,50 @@ def judge(days: Sequence[DayLoss], *, loss: float, confidence: float, windows: i
     )
 
 
-def judge_day(day: DayClicks, reference: Sequence[DayClicks]) -> DayLoss:
-    """Compare a day with its reference days: at least one, each with answers, never `day` itself."""
-    found = expectation(reference, day.day.weekday())
-    own = math.sqrt(found.spread + found.sampling / day.clicks.n)
+def judge_day(day: DayMean, reference: Sequence[DayMean], *, clicks: bool = True, least: float = 0.0) -> DayLoss:
+    """Compare a day with its reference days: at least one, each with answers, never `day` itself.
+
+    Args:
+        day: the day.
+        reference: what is expected of it.
+        clicks: means are rates of clicks, none of which may be missing outcomes; else skills.
+        least: share of what is expected that the day must lack to count as worse.
+    """
+    found = expectation(reference, day.day.weekday(), clicks=clicks)
+    own = math.sqrt(_own(found, day, 0 if clicks else len(reference)))
     error = math.hypot(own, math.sqrt(found.variance))
-    z = (found.rate - day.clicks.mean) / error if error else 0.0
-    missing = day.clicks.y == 0 and found.rate * day.clicks.n >= CLEARLY_EXPECTED
+    z = (found.rate - day.moments.mean) / error if error else 0.0
+    missing = clicks and day.moments.y == 0 and found.rate * day.moments.n >= CLEARLY_EXPECTED
     return DayLoss(
         day=day.day,
         version=day.version,
-        answers=int(day.clicks.n),
-        rate=day.clicks.mean,
+        answers=int(day.moments.n),
+        rate=day.moments.mean,
         expected=found.rate,
         own=own,
         shared=math.sqrt(found.variance),
         reference_days=len(reference),
         z=z,
-        worse=z > _quantile(WORSE) and not missing,
+        worse=z > _quantile(WORSE) and not missing and found.rate - day.moments.mean >= least * found.rate,
         missing=missing,
     )
 
 
-def expectation(reference: Sequence[DayClicks], weekday: int) -> Expectation:
+def _own(found: Expectation, day: DayMean, days: int) -> float:
+    """Variance of a day's own; of a skill (`days` of reference) as the day says, and a standard error more."""
+    sampling = found.sampling / day.moments.n
+    if not days:
+        return found.spread + sampling
+    sampling = max(sampling, day.moments.variance)  # a few large errors: no rate of clicks has such
+    return (found.spread + sampling) * (1 + math.sqrt(2 / max(days - 1, 1)))
+
+
+def expectation(reference: Sequence[DayMean], weekday: int, *, clicks: bool = True) -> Expectation:
     """What the reference days (at least one) let expect of a day with that weekday (0 is Monday)."""
-    n = np.array([each.clicks.n for each in reference])
-    y = np.array([each.clicks.y for each in reference])
+    n = np.array([each.moments.n for each in reference])
+    y = np.array([each.moments.y for each in reference])
     mean = float(y.sum() / n.sum())
-    sampling = _design_effect(reference) * mean * (1 - mean)
+    sampling = _design_effect(reference) * mean * (1 - mean) if clicks else _worth(reference)
     on = np.array([[each.day.weekday() == number for each in reference] for number in range(7)])
     on = on[on.any(axis=1)]
     spread, between = _variances(n, y, on, sampling)
@@ -180,15 +198,22 @@ def _excess(values: FloatArray, around: FloatArray | float, chance: FloatArray, 
     return max(float(((values - around) ** 2 - chance).sum()) / freedom, 0.0) if freedom else 0.0
 
 
-def _design_effect(days: Sequence[DayClicks]) -> float:
+def _design_effect(days: Sequence[DayMean]) -> float:
     """Variance clustered by customer over the binomial one, by answers over the days; at least 1."""
     clustered = binomial = 0.0
     for each in days:
-        moments = each.clicks
+        moments = each.moments
         if not math.isnan(moments.variance):
             clustered += moments.n**2 * moments.variance
             binomial += moments.n * moments.mean * (1 - moments.mean)
     return max(clustered / binomial, 1.0) if binomial else 1.0
+
+
+def _worth(days: Sequence[DayMean]) -> float:
+    """Variance that one row adds to a mean, by rows over the days; days of a single unit do not say."""
+    known = [each.moments for each in days if not math.isnan(each.moments.variance)]
+    rows = sum(each.n for each in known)
+    return sum(each.n**2 * each.variance for each in known) / rows if rows else 0.0
 
 
 def _quantile(level: float) -> float:

@@ -14,10 +14,12 @@ from ml_assets.monitoring import charts, drift_charts
 from ml_assets.monitoring.drift import DRIFT, read_drift
 from ml_assets.monitoring.drift_report import DriftReport
 from ml_assets.monitoring.levels import LEVEL, LevelReport
-from ml_assets.monitoring.quality import QUALITY, QualityReport
+from ml_assets.monitoring.population import population_of
+from ml_assets.monitoring.quality import QualityReport
 from ml_assets.monitoring.rates import Estimate
 from ml_assets.monitoring.reports import report_path
 from ml_assets.monitoring.skew import SKEW, SkewReport
+from ml_assets.monitoring.verdict import QUALITY
 from ml_assets.registry.release import Arm
 from ml_assets.settings import Settings
 
@@ -43,7 +45,7 @@ def drift_page(spec: ModelSpec, settings: Settings, report: DriftReport) -> Path
             "history": inline(drift_charts.history_figure(_history(settings, report), rules.weight)),
         }
     said = "Persistent drift" if report.persistent else "Drift on this day" if report.alarm else "No drift"
-    return _write(
+    return write_page(
         spec, settings, DRIFT, report,
         topic="drift",
         headline=said if judged else report.state.capitalize(),
@@ -51,6 +53,7 @@ def drift_page(spec: ModelSpec, settings: Settings, report: DriftReport) -> Path
         idle=not judged,
         pictures=pictures,
         columns=drift_charts.leading(report.features),
+        called=population_of(spec).called,
     )  # fmt: skip
 
 
@@ -66,7 +69,7 @@ def level_page(spec: ModelSpec, settings: Settings, report: LevelReport) -> Path
     """Write the page of a day's service level beside the report; returns where."""
     judged = report.state == "judged"
     kept = "The service kept its promise" if report.ok else "The service broke its promise"
-    return _write(
+    return write_page(
         spec, settings, LEVEL, report,
         topic="service level",
         headline=kept if judged else "No traffic",
@@ -81,7 +84,7 @@ def skew_page(spec: ModelSpec, settings: Settings, report: SkewReport) -> Path:
     differ = report.worst > 0
     picture = charts.skew_figure(report.features, spec.monitoring.max_skew_share) if differ else None
     said = "Served as trained" if report.ok else "Served otherwise than trained"
-    return _write(
+    return write_page(
         spec, settings, SKEW, report,
         topic="training-serving skew",
         headline=said if report.state == "judged" else report.state.capitalize(),
@@ -96,7 +99,7 @@ def quality_page(spec: ModelSpec, settings: Settings, report: QualityReport) -> 
     rows = _promised(report)
     loss = spec.monitoring.quality.loss
     judged = "The click rate is lower than it was" if report.loss else "No loss of quality"
-    return _write(
+    return write_page(
         spec, settings, QUALITY, report,
         topic="quality",
         headline=judged if report.state == "judged" else report.state.capitalize(),
@@ -123,10 +126,13 @@ def _promised(report: QualityReport) -> list[tuple[str, Estimate | None, str]]:
     return [row for row in rows if row[1] is not None and row[1].value is not None]
 
 
-def _write(spec: ModelSpec, settings: Settings, name: str, report: Any, **values: Any) -> Path:
-    """Render `<name>.html` with the report to the page beside it."""
+def write_page(
+    spec: ModelSpec, settings: Settings, name: str, report: Any, template: str | None = None, **values: Any
+) -> Path:
+    """Render `<template or name>.html` with the report to the page beside it."""
     path = report_path(settings, spec.name, name, report.day, "html")
-    write_text_atomically(path, environment().get_template(f"{name}.html").render(spec=spec, report=report, **values))
+    page = environment().get_template(f"{template or name}.html")
+    write_text_atomically(path, page.render(spec=spec, report=report, **values))
     return path
 
 

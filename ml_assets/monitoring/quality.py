@@ -9,7 +9,6 @@ Degraded answers of a model are left out: a broken store is the service level's 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -18,19 +17,15 @@ from typing import Literal
 
 from ml_assets import warehouse
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.monitoring.loss import MIN_ANSWERS, DayClicks, Loss, judge, judge_day
+from ml_assets.monitoring.loss import DayMean, Loss
 from ml_assets.monitoring.promise import Promise, promise
 from ml_assets.monitoring.rates import Z95, Estimate, Moments, answers_sql, difference, estimates, moments
-from ml_assets.monitoring.reports import Report, read_report, report_path, write_report
+from ml_assets.monitoring.reports import Report, read_report, write_report
 from ml_assets.monitoring.tables import published_days
+from ml_assets.monitoring.verdict import QUALITY, RECENT_DAYS, judge_newest, lossy_days, newest_days
 from ml_assets.predictions import open_days
 from ml_assets.registry.release import Arm
 from ml_assets.settings import Settings
-
-QUALITY = "quality"
-
-RECENT_DAYS = 7
-"""Days before the newest complete one that judged days may lie back: what is older is no news."""
 
 _ANSWERS = f"""(
     select prediction_id, time::date as day, arm, model_version as version, customer_id
@@ -124,7 +119,7 @@ def quality(spec: ModelSpec, settings: Settings, day: date) -> QualityReport:
     by_day, window, by_arm = _measure(spec, settings, day, f"day between date '{window_from}' and date '{complete}'")
     champions = _champions(by_day)
     version = champions[-1].version if champions else None
-    state, verdict = _judge(spec, champions, complete, _lossy(settings, spec.name, champions))
+    state, verdict = _judge(spec, champions, complete, lossy_days(settings, spec.name, champions))
     today = {key[1:]: found for key, found in by_day.items() if key[0] == day}
     rate = today[Arm.CHAMPION, version]["click_rate"].mean if version and (Arm.CHAMPION, version) in today else None
     report = QualityReport(
@@ -180,51 +175,28 @@ def _complete(spec: ModelSpec, settings: Settings, day: date) -> date:
     return min(day, newest - timedelta(days=told.delay_days))
 
 
-def _champions(by_day: Measured) -> list[DayClicks]:
+def _champions(by_day: Measured) -> list[DayMean]:
     """The champion's answers of each day, of the version that gave most of them, ascending by day."""
     champion = sorted(key for key in by_day if key[1] == Arm.CHAMPION)
     found = []
     for day, keys in groupby(champion, key=lambda key: key[0]):
         clicks = {version: by_day[day, arm, version]["click_rate"] for _, arm, version in keys}
         version = max(clicks, key=lambda each: clicks[each].n)
-        found.append(DayClicks(day, version, clicks[version]))
+        found.append(DayMean(day, version, clicks[version]))
     return found
 
 
-def _lossy(settings: Settings, model: str, champions: list[DayClicks]) -> set[date]:
-    """Days that were worse in a loss found before: what was lost is nothing to expect of the days after it."""
-    paths = (report_path(settings, model, QUALITY, each.day) for each in champions)
-    reports = [json.loads(path.read_text()) for path in paths if path.exists()]
-    verdicts = [report["verdict"] for report in reports if report.get("loss")]
-    return {date.fromisoformat(each["day"]) for verdict in verdicts for each in verdict["days"] if each["worse"]}
-
-
-def _judge(spec: ModelSpec, champions: list[DayClicks], complete: date, lossy: set[date]) -> tuple[State, Loss | None]:
-    """Judge the newest complete days against days before them: of the same version, else of the champion then.
-
-    Lossy days are no reference while there are others, so a loss lasts until the click rate is back, or the days from
-    before it are too old.
-    """
-    drift, told = spec.monitoring.drift, spec.monitoring.quality
+def _judge(spec: ModelSpec, champions: list[DayMean], complete: date, lossy: set[date]) -> tuple[State, Loss | None]:
+    """Judge the newest complete days against days before them: of the same version, else of the champion then."""
     if not champions:
         return "no traffic", None
-    done = [each for each in champions if each.day <= complete and each.clicks.n >= MIN_ANSWERS]
-    newest = [each for each in done if each.day > complete - timedelta(days=RECENT_DAYS)][-drift.windows :]
+    newest = newest_days(champions, complete, spec.monitoring.drift.windows)
     if not newest:
         return "outcomes still form" if champions[-1].day > complete else "no traffic", None
-    oldest = newest[0].day - timedelta(days=drift.reference_days)
-    before = [each for each in done if oldest <= each.day < newest[0].day]
-    judged = []
-    for each in newest:
-        own = [other for other in before if other.version == each.version]
-        usual = [other for other in own if other.day not in lossy]
-        found = next((days for days in (usual, own, before) if len(days) >= drift.min_reference_days), None)
-        if found is not None:
-            judged.append(judge_day(each, found))
-    if not judged:
+    verdict = judge_newest(spec, newest, champions, lossy, otherwise=lambda day, before: before, clicks=True)
+    if verdict is None:
         return "no reference yet", None
-    verdict = judge(judged, loss=told.loss, confidence=told.confidence, windows=drift.windows, needed=drift.needed)
-    return "outcomes missing" if judged[-1].missing else "judged", verdict
+    return "outcomes missing" if verdict.days[-1].missing else "judged", verdict
 
 
 def _text(day: date, state: State, verdict: Loss | None, rate: float | None, complete: date) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ml_assets.learning.decisions import CATEGORY, EVENT_TIMESTAMP, NOW
+from ml_assets.learning.labelled import REQUEST
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.registry.pointer import sha256_folder
 from ml_assets.retrieval.index import RetrievalIndex, SessionEvent
@@ -38,6 +40,28 @@ class Recomputed:
     lost_indexes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What one kind of logged rows is recomputed from.
+
+    Attributes:
+        row: SQL: order of the rows; those of an answer lie together.
+        asked: columns of the answer that are needed.
+        named: columns that name a row among people.
+        recompute: every feature that is defined now, for the key and the time of each row.
+    """
+
+    row: str
+    asked: tuple[str, ...]
+    named: tuple[str, ...]
+    recompute: Callable[[ModelSpec, Settings, pa.Table], Recomputed]
+
+
+def logged_of(spec: ModelSpec) -> Logged:
+    """The kind of rows a model logs."""
+    return LISTS if spec.ranks else EVENTS
+
+
 def recompute(spec: ModelSpec, settings: Settings, rows: pa.Table) -> Recomputed:
     """Recompute every feature that is defined now, for the key and the time of each row.
 
@@ -52,7 +76,33 @@ def recompute(spec: ModelSpec, settings: Settings, rows: pa.Table) -> Recomputed
         IndexFilesError: when an index that answered is damaged.
     """
     scores, categories, lost = _retrieval(spec, settings, rows)
-    return Recomputed({**_views(spec, settings, rows, categories), **scores}, lost)
+    keys = {CUSTOMER: rows[CUSTOMER], PRODUCT: rows[PRODUCT], CATEGORY: categories}
+    return Recomputed({**_views(spec, settings, rows, keys), **scores}, lost)
+
+
+def recompute_events(spec: ModelSpec, settings: Settings, rows: pa.Table) -> Recomputed:
+    """Recompute every feature of predicted events: those of the views for their keys, and what was sent along.
+
+    Args:
+        spec: the model.
+        settings: the deployment, with its warehouse and feature registry.
+        rows: events with keys (JSON), and their answer's as_of and request (JSON).
+
+    Raises:
+        OfflineStoreError: when the warehouse cannot be read.
+    """
+    keys, said = ([json.loads(text) for text in rows[name].to_pylist()] for name in ("keys", "request"))
+    names = sorted({name for each in keys for name in each})
+    asked = {name: pa.array([each.get(name) for each in keys], pa.string()) for name in names}
+    sent = {
+        f"{REQUEST}{name}": floats(pa.chunked_array([pa.array([each.get(name) for each in said], pa.float64())]))
+        for name in spec.request
+    }
+    return Recomputed({**_views(spec, settings, rows, asked), **sent}, ())
+
+
+LISTS = Logged("prediction_id, position", ("as_of", "index", "session"), (ANSWER, CUSTOMER, PRODUCT), recompute)
+EVENTS = Logged("prediction_id", ("as_of", "request"), (ANSWER, "event", "keys"), recompute_events)
 
 
 def floats(column: pa.ChunkedArray) -> Floats:
@@ -60,7 +110,7 @@ def floats(column: pa.ChunkedArray) -> Floats:
     return np.asarray(pc.fill_null(pc.cast(column, pa.float32(), safe=False), np.nan).to_numpy(), dtype=np.float32)
 
 
-def _views(spec: ModelSpec, settings: Settings, rows: pa.Table, categories: pa.Array) -> dict[str, Floats]:
+def _views(spec: ModelSpec, settings: Settings, rows: pa.Table, keys: dict[str, Any]) -> dict[str, Floats]:
     """The features of the model's feature service, by the point-in-time join."""
     from feature_repo.historical import training_frame
     from feature_repo.store import open_store
@@ -68,9 +118,7 @@ def _views(spec: ModelSpec, settings: Settings, rows: pa.Table, categories: pa.A
     moment = rows["as_of"].cast(pa.timestamp("us"))
     entities = pa.table(
         {
-            CUSTOMER: rows[CUSTOMER],
-            PRODUCT: rows[PRODUCT],
-            CATEGORY: categories,
+            **keys,
             EVENT_TIMESTAMP: moment,
             NOW: pc.divide(pc.cast(moment.cast(pa.int64()), pa.float64()), 1e6),
         }

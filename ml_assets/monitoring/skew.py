@@ -1,9 +1,10 @@
 """Training-serving skew: the feature values that were served, recomputed offline for the same key and time.
 
 Features of the views come from the point-in-time join that makes training sets, at the `as_of` the service
-counted as now; retrieval scores from the index that answered, asked again with the same session. Both are
-compared as the booster saw them, in float32. A value that cannot be recomputed (its index is gone, its feature
-is no longer defined) counts as different. Answers that say they are degraded are left out and counted.
+counted as now; retrieval scores from the index that answered, asked again with the same session; what the caller sent
+along from the request. All are compared as the booster saw them, in float32. A value that cannot be recomputed (its
+index is gone, its feature is no longer defined) counts as different. Answers that say they are degraded are left out
+and counted.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.monitoring.recompute import ANSWER, CUSTOMER, PRODUCT, Floats, floats, recompute
+from ml_assets.monitoring.recompute import Floats, Logged, floats, logged_of
 from ml_assets.monitoring.reports import Report, read_report, write_report
 from ml_assets.monitoring.tables import published_days
 from ml_assets.predictions import open_days
@@ -51,11 +52,11 @@ sampled as (
     qualify sum(products) over (order by md5(prediction_id), prediction_id) <= $rows
 )
 
-select shown.*, predictions.as_of, predictions.index, predictions.session
+select shown.*, {{asked}}
 from shown
 join predictions using (prediction_id)
 semi join sampled using (prediction_id)
-order by prediction_id, position
+order by {{row}}
 """
 """Whole answers, those of the lowest hashes: the same ones each time, spread over workers and hours."""
 
@@ -104,7 +105,9 @@ def skew(spec: ModelSpec, settings: Settings, day: date) -> SkewReport:
     if days:
         with open_days(settings, spec.name, days) as connection:
             answers, degraded = connection.execute(_COUNTS).fetchall()[0]
-            sample = connection.sql(_SAMPLE, params={"rows": spec.monitoring.skew_rows}).to_arrow_table()
+            logged = logged_of(spec)
+            sql = _SAMPLE.format(row=logged.row, asked=", ".join(f"predictions.{name}" for name in logged.asked))
+            sample = connection.sql(sql, params={"rows": spec.monitoring.skew_rows}).to_arrow_table()
     if sample is None or not len(sample):
         report = _empty(spec, day, answers, degraded)
     else:
@@ -125,9 +128,10 @@ def read_skew(settings: Settings, model: str, day: date) -> SkewReport:
 def _judge(spec: ModelSpec, settings: Settings, day: date, sample: pa.Table) -> SkewReport:
     version = sample["model_version"].to_numpy(zero_copy_only=False)
     reads = {each: set(load_version(versions_home(settings, spec.name) / each).features) for each in set(version)}
-    again = recompute(spec, settings, sample)
+    logged = logged_of(spec)
+    again = logged.recompute(spec, settings, sample)
     compared = {name: np.array([name in reads[each] for each in version]) for name in set().union(*reads.values())}
-    found = [_feature(name, sample, again.features.get(name), rows) for name, rows in compared.items()]
+    found = [_feature(name, sample, again.features.get(name), rows, logged) for name, rows in compared.items()]
     features = tuple(sorted(found, key=lambda each: (-each.share, each.name)))
     skewed = [each for each in features if each.share > spec.monitoring.max_skew_share]
     return SkewReport(
@@ -145,7 +149,7 @@ def _judge(spec: ModelSpec, settings: Settings, day: date, sample: pa.Table) -> 
     )
 
 
-def _feature(name: str, sample: pa.Table, again: Floats | None, compared: NDArray[np.bool_]) -> FeatureSkew:
+def _feature(name: str, sample: pa.Table, again: Floats | None, compared: NDArray[np.bool_], of: Logged) -> FeatureSkew:
     """Compare one feature on the rows of versions that read it; `again` is None when nothing defines it."""
     logged = name in sample.column_names
     served = floats(sample[name]) if logged else np.full(len(sample), np.nan, dtype=np.float32)
@@ -155,7 +159,7 @@ def _feature(name: str, sample: pa.Table, again: Floats | None, compared: NDArra
     example = None
     if len(differing):
         row = int(differing[0])
-        keys = " / ".join(str(sample[key][row]) for key in (ANSWER, CUSTOMER, PRODUCT))
+        keys = " / ".join(str(sample[key][row]) for key in of.named)
         should = "cannot be recomputed" if np.isinf(other[row]) else f"recomputed {other[row]:.7g}"
         example = f"{keys}: served {served[row]:.7g}, {should}"
     return FeatureSkew(name=name, rows=rows, differing=len(differing), share=len(differing) / rows, example=example)

@@ -10,7 +10,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.learning.spec import DriftSpec
+from ml_assets.learning.spec import DriftSpec, ModelSpec
+from ml_assets.monitoring.population import population_of
 from ml_assets.monitoring.psi import GROUPS, BoolArray
 from ml_assets.monitoring.reports import Report
 from ml_assets.predictions import days_with_traffic, open_days
@@ -41,7 +42,7 @@ with lists as (
 select day,
     coalesce(sum(rows) filter (not featureless), 0)::bigint,
     count(*) filter (not featureless),
-    count(distinct customer_id) filter (not featureless),
+    count(distinct {unit}) filter (not featureless),
     count(*) filter (featureless),
     max(as_of)
 from answers left join lists using (prediction_id)
@@ -50,11 +51,11 @@ group by day order by day
 """
 _REQUESTS = """
 create temp view requests as
-select {place}, prediction_id, session from answers where model_version = '{version}' and not featureless
+select {place}, {asked} from answers where model_version = '{version}' and not featureless
 """
 _TRAFFIC = f"""
 create temp view traffic as
-select {{place}}, (hash(category_id) % {GROUPS})::utinyint as kin, hash(prediction_id, position) as draw, {{columns}}
+select {{place}}, (hash({{kin}}) % {GROUPS})::utinyint as kin, hash({{row}}) as draw, {{columns}}
 from (select *, time::date as day from shown)
 where model_version = '{{version}}' and arm in ('{Arm.CHAMPION}', '{Arm.CANARY}', '{Arm.SHADOW}')
     and prediction_id not in (select prediction_id from answers where featureless)
@@ -62,7 +63,7 @@ where model_version = '{{version}}' and arm in ('{Arm.CHAMPION}', '{Arm.CANARY}'
 
 
 class Volume(Report):
-    """How much traffic of one version a day had: shown products, answers, customers.
+    """How much traffic of one version a day had: rows (shown products, events), answers, and customers or events.
 
     `featureless` answers were made while the online store could not be read; they are in none of the others.
     `as_of` is what the features knew that day.
@@ -107,22 +108,24 @@ def traffic_days(settings: Settings, model: str, day: date, spec: DriftSpec) -> 
 
 
 def volumes_of(
-    settings: Settings, model: str, days: Sequence[date], day: date
+    settings: Settings, spec: ModelSpec, days: Sequence[date], day: date
 ) -> tuple[str | None, tuple[Volume, ...]]:
     """The version that made most of the answers shown on `day`, and its traffic on these days.
 
     A version's shadow answers count as its traffic: it made them from the same requests. None when no model
     answered anybody that day.
     """
-    with _open(settings, model, days) as connection:
+    with _open(settings, spec.name, days) as connection:
         found = connection.execute(_VERSION, {"day": day}).fetchone()
         if found is None:
             return None, ()
-        rows = connection.execute(_VOLUMES, {"version": found[0]}).fetchall()
+        rows = connection.execute(_VOLUMES.format(unit=population_of(spec).unit), {"version": found[0]}).fetchall()
     return found[0], tuple(Volume(**dict(zip(Volume.model_fields, row, strict=True))) for row in rows)
 
 
-def choose_days(volumes: Sequence[Volume], spec: DriftSpec, alarmed: Collection[date]) -> Days | None:
+def choose_days(
+    volumes: Sequence[Volume], spec: DriftSpec, alarmed: Collection[date], *, rests: bool = False
+) -> Days | None:
     """The newest days as windows and the days before them as reference; None when these are too few.
 
     While traffic is young, fewer windows are judged, so that the reference keeps `min_reference_days`. Days
@@ -133,20 +136,22 @@ def choose_days(volumes: Sequence[Volume], spec: DriftSpec, alarmed: Collection[
         volumes: days with enough traffic, ascending; the newest is the day in question.
         spec: how many days of each.
         alarmed: days that drifted against their own reference.
+        rests: features that were never refreshed, on none of all these days, are no obstacle.
     """
     judged = min(spec.windows, len(volumes) - spec.min_reference_days)
     if judged < 1:
         return None
     before = volumes[:-judged][-spec.reference_days :]
     usual = [each for each in before if each.day not in alarmed]
-    kept = usual if len(usual) >= spec.min_reference_days and _moves(usual) else before
-    if not _moves(kept):
+    rests = rests and not _moves(volumes[-judged - len(before) :])
+    kept = usual if len(usual) >= spec.min_reference_days and (rests or _moves(usual)) else before
+    if not (rests or _moves(kept)):
         return None
     return Days(
         windows=tuple(each.day for each in volumes[-judged:]),
         reference=tuple(each.day for each in kept),
         left_out=tuple(each.day for each in before if each not in kept),
-        as_of=tuple(each.as_of for each in kept),
+        as_of=() if rests else tuple(each.as_of for each in kept),
     )
 
 
@@ -172,20 +177,21 @@ def compared_with(days: Days) -> BoolArray:
 
 
 def open_traffic(
-    settings: Settings, model: str, version: str, days: Days, columns: Sequence[str]
+    settings: Settings, spec: ModelSpec, version: str, days: Days, columns: Sequence[str]
 ) -> duckdb.DuckDBPyConnection:
-    """A connection with the views `traffic` (shown products) and `requests` of one version on these days.
+    """A connection with the views `traffic` (shown products, or events) and `requests` of one version on these days.
 
-    Both have `nth` (days since the first) and `grp` (group of customers). `traffic` has `kin` (group of
-    categories), `draw` (a fixed random number) and the columns; one that the log does not have is missing throughout.
+    Both have `nth` (days since the first) and `grp` (group of units). `traffic` has `kin` (group of
+    those that share features), `draw` (a fixed random number) and the columns; one that the log does not have is
+    missing throughout.
     """
-    connection = _open(settings, model, days.all)
+    connection, of = _open(settings, spec.name, days.all), population_of(spec)
     known = {name for (name,) in connection.execute("select column_name from (describe shown)").fetchall()}
     listed = ", ".join(f'"{name}"' if name in known else f'null::float as "{name}"' for name in columns)
-    place = f"(day - date '{days.all[0]}')::smallint as nth, (hash(customer_id) % {GROUPS})::utinyint as grp"
+    place = f"(day - date '{days.all[0]}')::smallint as nth, (hash({of.unit}) % {GROUPS})::utinyint as grp"
     said = version.replace("'", "''")
-    connection.execute(_REQUESTS.format(place=place, version=said))
-    connection.execute(_TRAFFIC.format(place=place, version=said, columns=listed))
+    connection.execute(_REQUESTS.format(place=place, version=said, asked=", ".join(("prediction_id", *of.asked))))
+    connection.execute(_TRAFFIC.format(place=place, version=said, columns=listed, kin=of.kin, row=of.row))
     return connection
 
 

@@ -8,21 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from ml_assets.monitoring.loss import DayClicks, Loss, expectation, judge, judge_day
+from ml_assets.monitoring.loss import DayMean, Loss, expectation, judge, judge_day
 from ml_assets.monitoring.rates import Moments
 
 START = date(2026, 3, 2)
 REFERENCE = 28
 
 
-def clicks(day: int, n: float, y: float, customers: int = 0) -> DayClicks:
+def clicks(day: int, n: float, y: float, customers: int = 0) -> DayMean:
     """A day on which every customer asks once, or `customers` ask equally often and agree."""
     size = n / customers if customers else 1.0
     moments = Moments(customers or int(n), n, y, y * size, y * size, n * size)
-    return DayClicks(START + timedelta(day), "v1", moments)
+    return DayMean(START + timedelta(day), "v1", moments)
 
 
-def shop(seed: int, days: int, *, rate: float = 0.25, weekdays: float = 0.0, loss: float = 0.0) -> list[DayClicks]:
+def shop(seed: int, days: int, *, rate: float = 0.25, weekdays: float = 0.0, loss: float = 0.0) -> list[DayMean]:
     """About 600 answers a day of customers who differ and come back; the last three days lose `loss`."""
     rng = np.random.default_rng(seed)
     likes, active = rng.beta(4 * rate, 4 * (1 - rate), 4000), rng.dirichlet(np.full(4000, 0.7))
@@ -35,11 +35,11 @@ def shop(seed: int, days: int, *, rate: float = 0.25, weekdays: float = 0.0, los
         n = np.bincount(who, minlength=4000).astype(float)
         y = np.bincount(who, rng.random(len(who)) < chance, minlength=4000)
         sums = ((y * y).sum(), (y * n).sum(), (n * n).sum())
-        found.append(DayClicks(START + timedelta(number), "v1", Moments(int((n > 0).sum()), n.sum(), y.sum(), *sums)))
+        found.append(DayMean(START + timedelta(number), "v1", Moments(int((n > 0).sum()), n.sum(), y.sum(), *sums)))
     return found
 
 
-def verdict(days: list[DayClicks], newest: int) -> Loss:
+def verdict(days: list[DayMean], newest: int) -> Loss:
     """The verdict when `newest` is the newest day; three days are judged."""
     before = days[max(0, newest - 2 - REFERENCE) : newest - 2]
     judged = [judge_day(day, before) for day in days[newest - 2 : newest + 1]]
