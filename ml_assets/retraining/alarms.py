@@ -40,6 +40,18 @@ def quality_alarm(spec: ModelSpec, settings: Settings, today: date) -> Alarm | N
     return _alarm(spec, settings, today, "quality", days)
 
 
+def watched_until(spec: ModelSpec, settings: Settings, today: date) -> date:
+    """The day before which alarms are looked for.
+
+    The lists of a shop are watched on its own days. Events are watched when they are asked about, which may be long
+    before the newest day whose labels are known: what is seen there is known as soon as it is written.
+    """
+    if spec.ranks:
+        return today
+    found = report_path(settings, spec.name, "drift", today).parent.glob("*.json")
+    return max([today, *(date.fromisoformat(path.stem) + timedelta(days=1) for path in found)])
+
+
 def _alarm(
     spec: ModelSpec, settings: Settings, today: date, name: str, days: Callable[[Report], list[str]]
 ) -> Alarm | None:

@@ -115,6 +115,8 @@ def _unlearnable(spec: ModelSpec, facts: Facts, found: _Open) -> _Hold | None:
         return _Hold("there are too few decisions with complete labels to train on")
     if calendar.fresh is None or found.since is None or calendar.fresh >= found.since:
         return None
+    if calendar.ended is not None and found.since > calendar.newest:
+        return _Hold(f"the data of {spec.source} ended on {calendar.ended}: no label of {found.since} will ever come")
     until = learnable_from(calendar, found.since, spec.horizon_days)
     return _Hold(f"no training can learn from decisions since {found.since} before {until}", until)
 

@@ -67,12 +67,14 @@ class Calendar:
         every_days: days between two decisions.
         fresh: the newest decision that a training on the fresh cut learns from; None: too few decisions.
         judged: the oldest decision that the regular cut judges on; None: too few decisions.
+        ended: the last day there will ever be, once the data has come so far; None: more is to come.
     """
 
     newest: date
     every_days: int
     fresh: date | None
     judged: date | None
+    ended: date | None = None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 import duckdb
 
+from ml_assets.ingestion.beside import source_of
 from ml_assets.learning.calendar import as_of, decisions_of, split_now
 from ml_assets.learning.fingerprint import DATA_CODE, TRAINING_CODE, code_version
 from ml_assets.learning.provenance import Provenance, code_changes, data_changes, spec_changes
@@ -16,7 +17,7 @@ from ml_assets.learning.split import Split
 from ml_assets.registry.promote import champion
 from ml_assets.registry.release import read_release, release_path
 from ml_assets.registry.versions import VersionRef
-from ml_assets.retraining.alarms import drift_alarm, quality_alarm
+from ml_assets.retraining.alarms import drift_alarm, quality_alarm, watched_until
 from ml_assets.retraining.facts import Calendar, Facts, Trained
 from ml_assets.retraining.journal import attempts
 from ml_assets.settings import Settings
@@ -43,16 +44,17 @@ def gather(
     """
     trained, then = _trained(spec, champion(settings, spec))
     today = as_of(spec, settings, PATIENCE).date()
+    watched = watched_until(spec, settings, today)
     code = (*code_changes(then), *spec_changes(then, spec)) if then else ()
     with connect(settings, PATIENCE) as warehouse:
-        calendar = _calendar(spec, warehouse)
+        calendar = _calendar(spec, warehouse, _ended(spec, settings, watched))
         data = tuple(data_changes(then, spec, warehouse)) if then else ()
     return Facts(
         today=today,
         champion=trained,
         calendar=calendar,
-        drift=drift_alarm(spec, settings, today),
-        loss=quality_alarm(spec, settings, today),
+        drift=drift_alarm(spec, settings, watched),
+        loss=quality_alarm(spec, settings, watched),
         failed_data_checks=tuple(failed_data_checks),
         in_flight=in_flight,
         releasing=_releasing(settings, spec),
@@ -73,7 +75,13 @@ def _trained(spec: ModelSpec, version: VersionRef | None) -> tuple[Trained, Prov
     return Trained(version.version, then.trained_until, known), then
 
 
-def _calendar(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection) -> Calendar | None:
+def _ended(spec: ModelSpec, settings: Settings, watched: date) -> date | None:
+    """The last day of the source's calendar, once the data has come so far or the model is watched after it."""
+    end = source_of(spec.source, settings).calendar.end
+    return end if end is not None and end < watched else None
+
+
+def _calendar(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection, ended: date | None) -> Calendar | None:
     decisions = decisions_of(warehouse, spec)
     if not decisions:
         return None
@@ -84,6 +92,7 @@ def _calendar(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection) -> Calendar
         every_days=(decisions[-1] - decisions[-2]).days if len(decisions) > 1 else spec.horizon_days,
         fresh=max((*fresh.train, *fresh.validation)) if fresh else None,
         judged=min(regular.test) if regular else None,
+        ended=ended,
     )
 
 

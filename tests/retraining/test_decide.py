@@ -91,3 +91,11 @@ def test_without_a_champion_only_a_schedule_trains():
     nobody = facts(champion=None, drift=Alarm(date(2026, 6, 1), "prices"))
     assert decide(SPEC, nobody).reason == "there is no champion yet: train the first one"
     assert decide(SPEC, nobody, scheduled=True).cause is Cause.SCHEDULE
+
+
+def test_what_can_never_be_learned_says_so():
+    ended = replace(CALENDAR, ended=date(2026, 6, 28))
+    held = decide(SPEC, facts(calendar=ended, loss=Alarm(date(2026, 6, 29), "skill")))
+    assert (held.retrain, held.cause, held.not_before) == (False, Cause.QUALITY, None)
+    assert "ended on 2026-06-28: no label of 2026-06-29 will ever come" in held.reason
+    assert decide(SPEC, facts(calendar=ended, loss=Alarm(date(2026, 6, 1), "skill"))).retrain
