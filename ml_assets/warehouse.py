@@ -52,7 +52,10 @@ def as_of(settings: Settings, patience_seconds: float = 120.0) -> datetime:
         WarehouseError: when the warehouse cannot be read (see `connect`), or holds no day.
     """
     with connect(settings, patience_seconds) as connection:
-        found = connection.execute("select max(event_day) from mart_daily_counts").fetchone()
+        try:
+            found = connection.execute("select max(event_day) from mart_daily_counts").fetchone()
+        except duckdb.CatalogException:  # another source came first
+            found = None
     if found is None or found[0] is None:
         raise WarehouseError(f"{settings.warehouse} holds no day of events: run the job `ingest` first")
     newest = found[0]

@@ -37,6 +37,14 @@ def test_nobody_writes_through_it(built: Settings) -> None:
         connection.execute("create table stray as select 1")
 
 
+def test_a_warehouse_without_the_shop_names_the_job_to_run(settings: Settings) -> None:
+    settings.warehouse.parent.mkdir(parents=True)
+    with duckdb.connect(str(settings.warehouse)) as made:
+        made.execute("create table mart_of_another_source as select 1 as one")
+    with pytest.raises(WarehouseError, match="ingest"):
+        as_of(settings)
+
+
 def test_a_missing_warehouse_names_the_job_to_run(settings: Settings) -> None:
     with pytest.raises(WarehouseError, match="ingest"):
         as_of(settings)

@@ -79,11 +79,15 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
     @model_asset(spec, deps=[spec.spine], kinds={"bentoml"})
     def service(champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A Bento: the service's code with the champion built in as the last good version."""
+        from feature_repo.declared import file_of
         from ml_assets.learning.calendar import as_of
+        from ml_assets.warehouse import newest_stamp
         from serving.build import build_bento
 
         settings = load_settings()
-        moment = as_of(spec, settings)
+        # features may know days without a labelled event, and the log must say what they knew
+        stamp = newest_stamp(settings, file_of(spec.feature_service).tables(spec.feature_service))
+        moment = max(as_of(spec, settings), stamp)
         bento = build_bento(spec, Path(champion["path"]), settings, index_folder=None, as_of=moment)
         return _built(bento, as_of=moment.isoformat())
 
