@@ -1,4 +1,4 @@
-"""The calendar that the partitions of a source share: its days; and the hours of the shop's service."""
+"""The calendar that the partitions of a source share: its days; and the hours and days of its services."""
 
 from __future__ import annotations
 
@@ -22,9 +22,21 @@ def source_days(settings: Settings, source: str) -> dg.DailyPartitionsDefinition
     return dg.DailyPartitionsDefinition(start_date=start.isoformat(), end_date=None if end is None else end.isoformat())
 
 
-def shop_hours(settings: Settings) -> dg.HourlyPartitionsDefinition:
-    """Hours since the shop's first day, without an end: the service may be asked long after the last raw file."""
-    return dg.HourlyPartitionsDefinition(start_date=datetime.combine(_calendar(settings, SHOP)[0], datetime.min.time()))
+def source_hours(settings: Settings, source: str) -> dg.HourlyPartitionsDefinition:
+    """Hours since the source's first day, without an end: a service may be asked long after the last raw file."""
+    first = _calendar(settings, source)[0]
+    return dg.HourlyPartitionsDefinition(start_date=datetime.combine(first, datetime.min.time()))
+
+
+def watched_days(settings: Settings, source: str) -> dg.DailyPartitionsDefinition:
+    """Days on which the models of a source are watched.
+
+    Those of the shop on the shop's days, as the demand of its customers is. Those of a source beside it on the days on
+    which they are asked: from its first day on, without an end.
+    """
+    if source == SHOP:
+        return shop_days(settings)
+    return dg.DailyPartitionsDefinition(start_date=_calendar(settings, source)[0].isoformat())
 
 
 @cache

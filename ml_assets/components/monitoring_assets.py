@@ -1,13 +1,12 @@
 """The assets that watch a deployed model: its log, its predictions with outcomes, drift, quality, skew, latency."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.components.days import shop_days, shop_hours
+from ml_assets.components.days import source_hours, watched_days
 from ml_assets.components.event_source import days_of
 from ml_assets.ingestion.ledger import days_between
 from ml_assets.learning.spec import ModelSpec
@@ -24,9 +23,21 @@ def watching(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], 
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key_prefix=spec.name, group_name=monitoring_group(spec), owners=[spec.owner],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **{"partitions_def": shop_days(load_settings()), **options},
+        **{"partitions_def": _days(spec), **options},
     )  # fmt: skip
     return decorate
+
+
+def _days(spec: ModelSpec) -> dg.DailyPartitionsDefinition:
+    return watched_days(load_settings(), spec.source)
+
+
+def _said_by(spec: ModelSpec) -> list[Any]:
+    """What becomes of answers is in: of lists the raw events, of predicted events the spine, as far as it has come."""
+    if spec.ranks:
+        return ["stg_events"]
+    days = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)  # the source may have ended
+    return [dg.AssetDep(dg.AssetKey([spec.spine]), partition_mapping=days)]
 
 
 def monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
@@ -37,7 +48,7 @@ def monitoring_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChe
 def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
     @watching(
         spec, deps=[dg.AssetKey([spec.name, "deployment"])], kinds={"bentoml", "parquet"},
-        partitions_def=shop_hours(load_settings()),
+        partitions_def=source_hours(load_settings(), spec.source),
     )  # fmt: skip
     def prediction_log(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         """What the service logged, hour by hour: each line exactly once, whatever happened to the files."""
@@ -48,27 +59,30 @@ def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDef
         context.log.info(collected.text)
         return dg.MaterializeResult(metadata=hour_counts(settings, spec.name, window.start, window.end))
 
-    @watching(spec, deps=[prediction_log, "stg_events"], kinds={"duckdb", "parquet"}, pool="warehouse")
+    became = "what the customers did with them" if spec.ranks else "what became of the events"
+
+    @watching(
+        spec, deps=[prediction_log, *_said_by(spec)], kinds={"duckdb", "parquet"}, pool="warehouse",
+        description=f"A day's answers and what they scored, with {became}, as far as known by now.",
+    )  # fmt: skip
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        """A day's answers and shown products with what the customers did with them, as far as known by now."""
-        from ml_assets.predictions import collect, day_folder, publish_day
+        from ml_assets.predictions import collect, due_again, publish_day
 
         settings, (first, last) = load_settings(), days_of(context)
         context.log.info(collect(settings, spec.name).text)
-        for day in days_between(first - timedelta(days=spec.monitoring.quality.delay_days), first - timedelta(days=1)):
-            if day_folder(settings, spec.name, day).exists():
-                publish_day(settings, spec, day)  # what customers did may arrive days later
+        for day in due_again(settings, spec, first):
+            publish_day(settings, spec, day)  # what became of answers may be known days later
         tables = [publish_day(settings, spec, day) for day in days_between(first, last)]
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": sum(table.shown for table in tables),
                 "answers": sum(table.predictions for table in tables),
-                "clicked": sum(table.clicked for table in tables),
+                **{name: sum(table.outcomes[name] for table in tables) for name in tables[0].outcomes},
                 "path": dg.MetadataValue.path(tables[-1].path),
             }
         )
 
-    @dg.asset_check(asset=predictions, blocking=True, partitions_def=shop_days(load_settings()))
+    @dg.asset_check(asset=predictions, blocking=True, partitions_def=_days(spec))
     def exactly_once(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         """Every complete line of the service's log is in the tables, none of them twice."""
         from ml_assets.predictions import account
@@ -81,12 +95,14 @@ def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDef
 
 
 def _drift(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
+    looked = "Features, scores and demand" if spec.ranks else "Features and scores"
+
     @watching(
-        spec, deps=[dg.AssetKey([spec.name, "predictions"]), "stg_events", "stg_products"],
+        spec, deps=[dg.AssetKey([spec.name, "predictions"]), *(["stg_events", "stg_products"] if spec.ranks else [])],
         kinds={"duckdb", "evidently"}, pool="warehouse",
+        description=f"{looked} against the days before, weighted by what the model looks at.",
     )  # fmt: skip
     def drift(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        """Features, scores and demand against the days before, weighted by what the model looks at."""
         from ml_assets.monitoring.drift import drift as judge
         from ml_assets.monitoring.evidently import draw
         from ml_assets.monitoring.pages import drift_page
@@ -95,7 +111,7 @@ def _drift(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefiniti
         evidently = _link(draw(spec, load_settings(), days_of(context)[1]))
         return dg.MaterializeResult(metadata={**said, "weighted_share": report.weighted_share, "evidently": evidently})
 
-    @dg.asset_check(asset=drift, partitions_def=shop_days(load_settings()))
+    @dg.asset_check(asset=drift, partitions_def=_days(spec))
     def no_persistent_drift(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         """No drift in what the model looks at holds for two of the newest three days."""
         from ml_assets.monitoring.drift import read_drift
@@ -106,22 +122,34 @@ def _drift(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefiniti
     return [drift, no_persistent_drift]
 
 
+_QUALITY_OF_LISTS = (
+    "Click and purchase rates and online NDCG, against the holdout's promise and against popularity.",
+    "click_rate",
+    "Customers use the answers as much as they did before, given what chance and the weekday explain.",
+)
+_QUALITY_OF_EVENTS = (
+    "Skill, metrics and calibration of the predictions whose label is known, against the test part's promise.",
+    "skill",
+    "Predictions explain as much of the labels as they did before, given what chance and the weekday explain.",
+)
+"""What the asset is, its figure in the report, and what its check asks."""
+
+
 def _quality(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinition]:
-    @watching(spec, deps=[dg.AssetKey([spec.name, "predictions"])], kinds={"duckdb"})
+    told, figure, kept = _QUALITY_OF_LISTS if spec.ranks else _QUALITY_OF_EVENTS
+
+    @watching(spec, deps=[dg.AssetKey([spec.name, "predictions"])], kinds={"duckdb"}, description=told)
     def quality(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        """Click and purchase rates and online NDCG, against the holdout's promise and against popularity."""
-        from ml_assets.monitoring.pages import quality_page
-        from ml_assets.monitoring.quality import quality as judge
+        from ml_assets.monitoring.kinds import judge_quality, page_of_quality
 
-        report, said = _judged(context, spec, judge, quality_page)
-        return dg.MaterializeResult(metadata={**said, "click_rate": report.click_rate or 0.0})
+        report, said = _judged(context, spec, judge_quality, page_of_quality)
+        return dg.MaterializeResult(metadata={**said, figure: getattr(report, figure) or 0.0})
 
-    @dg.asset_check(asset=quality, partitions_def=shop_days(load_settings()))
+    @dg.asset_check(asset=quality, partitions_def=_days(spec), description=kept)
     def no_loss(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        """Customers use the answers as much as they did before, given what chance and the weekday explain."""
-        from ml_assets.monitoring.quality import read_quality
+        from ml_assets.monitoring.kinds import quality_report
 
-        report = read_quality(load_settings(), spec.name, days_of(context)[1])
+        report = quality_report(spec, load_settings(), days_of(context)[1])
         return _warned(report.ok, report.text)
 
     return [quality, no_loss]
@@ -137,7 +165,7 @@ def _skew(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinitio
         report, said = _judged(context, spec, judge, skew_page)
         return dg.MaterializeResult(metadata={**said, "dagster/row_count": report.rows})
 
-    @dg.asset_check(asset=skew, partitions_def=shop_days(load_settings()))
+    @dg.asset_check(asset=skew, partitions_def=_days(spec))
     def served_equals_recomputed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         """The service used the feature values that training would have seen."""
         from ml_assets.monitoring.skew import read_skew
@@ -158,7 +186,7 @@ def _service_level(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
         report, said = _judged(context, spec, judge, level_page)
         return dg.MaterializeResult(metadata={**said, "p99_ms": report.p99_ms or 0.0})
 
-    @dg.asset_check(asset=service_level, partitions_def=shop_days(load_settings()))
+    @dg.asset_check(asset=service_level, partitions_def=_days(spec))
     def within_promise(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         """p99, errors and degraded answers stay within what `serving` in the model's YAML says."""
         from ml_assets.monitoring.levels import read_level

@@ -17,8 +17,8 @@ from ml_assets.learning.spec_checks import check_spec
 class TrainedModel(dg.Component):
     """A model as a YAML file, from its training set to its service and what watches it there.
 
-    Training set, refit, tuning, candidate, evaluation, champion, service, deployment, batch predictions. Of a ranking
-    also: retrieval index, release; prediction log, predictions, drift, quality, skew, service level.
+    Training set, refit, tuning, candidate, evaluation, champion, service, deployment, batch predictions; prediction
+    log, predictions, drift, quality, skew, service level. Of a ranking also: retrieval index, release.
 
     The attributes are those of `ml_assets.learning.spec.ModelSpec`: an unknown key or a value out of range stops the
     code location from loading, with file, line and key.
@@ -42,9 +42,9 @@ class TrainedModel(dg.Component):
         """The assets and checks of this model."""
         spec = self.spec
         check_spec(spec, Path(context.path) / "defs.yaml")
-        built = [*training_assets(spec), *serving_assets(spec)]
+        built = [*training_assets(spec), *serving_assets(spec), *monitoring_assets(spec)]
         if spec.ranks:
-            built += [*release_assets(spec), *monitoring_assets(spec)]
+            built += release_assets(spec)
         checks = [each for each in built if isinstance(each, dg.AssetChecksDefinition)]
         assets = [each for each in built if not isinstance(each, dg.AssetChecksDefinition)]
         return dg.Definitions(assets=assets, asset_checks=checks)

@@ -26,6 +26,7 @@ from ml_assets.defs.requests import (
     source_run,
     under_way,
 )
+from ml_assets.defs.watching import hourly_collection
 from ml_assets.ingestion.arrivals import Arrivals, arrivals
 from ml_assets.ingestion.beside import source_of, sources_beside
 from ml_assets.learning.spec import ModelSpec, model_specs
@@ -58,7 +59,7 @@ def automation() -> dg.Definitions:
         schedules=[
             _daily_ingestion(jobs["daily"]),
             _weekly_retraining(jobs["retrain"]),
-            _hourly_collection(jobs["collect"]),
+            hourly_collection(jobs["collect"], SHOP, "hourly_collection"),
         ],
     )
 
@@ -110,22 +111,6 @@ def _weekly_retraining(retrain: Job) -> dg.ScheduleDefinition:
         return answer(_decided(context, scheduled=True))
 
     return weekly_retraining
-
-
-def _hourly_collection(collect: Job) -> dg.ScheduleDefinition:
-    @dg.schedule(job=collect, cron_schedule="5 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
-    def hourly_collection(context: dg.ScheduleEvaluationContext) -> Requests:
-        """Every hour: what the services logged becomes tables."""
-        from ml_assets.predictions import uncollected
-
-        settings = load_settings()
-        hour = context.scheduled_execution_time.strftime("%Y-%m-%d-%H:00")
-        if not any(uncollected(settings, spec.name) for spec in model_specs()):
-            yield dg.SkipReason("the services logged nothing new")
-            return
-        yield dg.RunRequest(run_key=hour, partition_key=hour, tags={CAUSE: "schedule"})
-
-    return hourly_collection
 
 
 def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, *, scheduled: bool) -> Requests:

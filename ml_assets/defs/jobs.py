@@ -6,7 +6,7 @@ from typing import TypeAlias
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ml_assets.components.days import shop_days, shop_hours, source_days
+from ml_assets.components.days import shop_days, source_days, source_hours, watched_days
 from ml_assets.components.model_assets import FEATURES
 from ml_assets.components.monitoring_assets import monitoring_group
 from ml_assets.defs.resources import forked
@@ -81,17 +81,19 @@ def retrained(spec: ModelSpec) -> list[dg.AssetKey]:
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; three for each source beside it."""
+    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; some for each source beside the shop."""
     return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback])
 
 
 @cache
 def asset_jobs(settings: Settings) -> dict[str, Job]:
     """The jobs that materialize parts of the graph, by name; sensors and schedules name them as their targets."""
-    days, hours = shop_days(settings), shop_hours(settings)
+    days, hours = shop_days(settings), source_hours(settings, SHOP)
     data = dg.AssetSelection.groups(*DATA_GROUPS)
     models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(SHOP)))
-    logs, releases = of_models("prediction_log"), of_models("release")
+    logs = of_models("prediction_log")
+    ranking = (spec.name for spec in model_specs(SHOP) if spec.ranks)
+    releases = dg.AssetSelection.assets(*(dg.AssetKey([name, "release"]) for name in ranking))
     watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs(SHOP))) - logs
     ingest = dg.define_asset_job(
         "ingest", data, partitions_def=days, executor_def=forked("ingest"),
@@ -120,7 +122,7 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
         "collect", logs, partitions_def=hours, executor_def=dg.in_process_executor,
         description="Turn what the services logged into hourly tables.",
     )  # fmt: skip
-    beside = [job for source in sources_beside() for job in _beside(settings, source)]
+    beside = [job for source in sources_beside() for job in (*_beside(settings, source), *_watching(settings, source))]
     return {job.name: job for job in (ingest, train, daily, retrain, release, collect, *beside)}
 
 
@@ -143,3 +145,21 @@ def _beside(settings: Settings, source: str) -> tuple[Job, ...]:
         description=f"A new day of {source}: ingest it, and renew features and deployments of the models that serve.",
     )  # fmt: skip
     return ingest, train, daily
+
+
+def _watching(settings: Settings, source: str) -> list[Job]:
+    """The jobs that watch the models of a source beside the shop, on the days and hours on which they are asked."""
+    groups = [monitoring_group(spec) for spec in model_specs(source)]
+    if not groups:
+        return []
+    logs = dg.AssetSelection.assets(*(dg.AssetKey([spec.name, "prediction_log"]) for spec in model_specs(source)))
+    watch = dg.define_asset_job(
+        f"{source}_watch", dg.AssetSelection.groups(*groups) - logs, partitions_def=watched_days(settings, source),
+        executor_def=forked("watch"),
+        description=f"What the services of {source} answered on a day: labels, drift, quality, skew, service level.",
+    )  # fmt: skip
+    collect = dg.define_asset_job(
+        f"{source}_collect", logs, partitions_def=source_hours(settings, source), executor_def=dg.in_process_executor,
+        description=f"Turn what the services of {source} logged into hourly tables.",
+    )  # fmt: skip
+    return [watch, collect]

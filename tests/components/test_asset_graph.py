@@ -71,6 +71,10 @@ def test_a_source_beside_the_shop_has_a_group_of_its_own(graph: Any) -> None:
             "batch_predictions",
         )
     }  # fmt: skip
+    assert keys(graph, "taxi_tips_monitoring") == {
+        f"taxi_tips/{name}"
+        for name in ("prediction_log", "predictions", "drift", "quality", "skew", "service_level")
+    }  # fmt: skip
     starts = {graph.get(dg.AssetKey(key)).partitions_def.start for key in ("stg_trips", "stg_events")}
     assert len(starts) == 2
 
@@ -85,6 +89,12 @@ def test_jobs_of_the_shop_touch_no_other_source(graph: Any) -> None:
     trained = {key.to_user_string() for key in jobs["chicago_taxi_train"].selection.resolve(graph)}
     assert {"feast/definitions", "chicago_taxi/online_store", "taxi_tips/deployment"} <= trained
     assert not {key for key in trained if key.startswith(("shop/", "product_recommender/"))}
+    watched = {key.to_user_string() for key in jobs["chicago_taxi_watch"].selection.resolve(graph)}
+    assert watched == {
+        f"taxi_tips/{name}" for name in ("predictions", "drift", "quality", "skew", "service_level")
+    }  # fmt: skip
+    days = {graph.get(dg.AssetKey(["taxi_tips", name])).partitions_def for name in ("predictions", "drift", "quality")}
+    assert [each.end for each in days] == [None], "asked long after the last trip"
 
 
 def test_deployment_descends_from_the_raw_events(graph: Any) -> None:

@@ -42,7 +42,9 @@ def test_everything_watches_from_the_start_and_can_be_switched_off(repository: A
     sensors = {name: repository.get_sensor_def(name) for name in ("freshness_sensor", "drift_sensor", "release_sensor")}
     assert {each.default_status for each in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     schedules = {each.name: each.default_status for each in repository.schedule_defs}
-    assert set(schedules) == {"daily_ingestion", "weekly_retraining", "hourly_collection"}
+    assert set(schedules) == {
+        "daily_ingestion", "weekly_retraining", "hourly_collection", "chicago_taxi_collection", "chicago_taxi_watching",
+    }  # fmt: skip
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
 
 

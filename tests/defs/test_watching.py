@@ -1,0 +1,65 @@
+"""What watches the models of sources beside the shop: which day, which hour, and why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.settings import load_settings
+from serving.prediction_log import log_folder
+
+NIGHT = datetime(2026, 9, 7, 4, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from ml_assets.definitions import defs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(tmp_path_factory.mktemp("watching")))
+        patch.delenv("ML_ASSETS_DATA", raising=False)
+        patch.setenv("ML_ASSETS_SHOP", "simulated")
+        yield defs().get_repository_def()
+
+
+def tick(repository: Any, name: str) -> Any:
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_schedule_context(
+            instance=instance, repository_def=repository, scheduled_execution_time=NIGHT
+        )
+        return repository.get_schedule_def(name).evaluate_tick(context)
+
+
+def logged(day: str) -> None:
+    folder = log_folder(load_settings(), "taxi_tips")
+    folder.mkdir(parents=True)
+    refusal = {"kind": "refusal", "time": f"{day}T12:00:00+00:00", "status": 422, "latency_ms": 1.0, "error": "no"}
+    (folder / "20260906T000000000000-999999999.jsonl").write_text(json.dumps(refusal) + "\n")
+
+
+def test_services_that_logged_nothing_are_not_watched_and_say_so(repository: Any) -> None:
+    assert "logged nothing in the 7 days up to 2026-09-06" in tick(repository, "chicago_taxi_watching").skip_message
+    assert "nothing new" in tick(repository, "chicago_taxi_collection").skip_message
+
+
+def test_what_was_logged_is_collected_by_hour_and_watched_by_day(repository: Any) -> None:
+    from ml_assets.predictions import collect
+
+    logged("2026-09-05")
+    [asked] = tick(repository, "chicago_taxi_collection").run_requests
+    assert asked.partition_key == "2026-09-07-03:00", "an hour that is over"
+    collect(load_settings(), "taxi_tips")
+    assert "nothing new" in tick(repository, "chicago_taxi_collection").skip_message
+    [asked] = tick(repository, "chicago_taxi_watching").run_requests
+    assert asked.partition_key == "2026-09-06", "a day of silence after one of traffic is looked at"
+
+
+def test_the_jobs_of_a_source_know_their_days_and_hours(repository: Any) -> None:
+    watch, collect = (repository.get_job(f"chicago_taxi_{name}") for name in ("watch", "collect"))
+    assert watch.partitions_def.has_partition_key("2026-09-06")
+    assert collect.partitions_def.has_partition_key("2026-09-07-04:00")
