@@ -50,7 +50,7 @@ check-model: setup ## put a model's champion through the conformance suite: MODE
 	@$(BIN)/python -m ml_assets check-model $(MODEL)
 
 test: setup ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
