@@ -8,6 +8,7 @@ import dagster as dg
 
 from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, of_models
 from ml_assets.defs.resources import forked
+from ml_assets.settings import SHOP
 
 GRAPH, DAY = "train_without_server", "day_without_server"
 STEPS = 4
@@ -35,8 +36,8 @@ def defs() -> dg.Definitions:
 
     own, steps = project(), empty_steps()
     train = own.get_job_def("train")
-    selection = dg.AssetSelection.assets(*train.asset_layer.executable_asset_keys) - of_models("deployment")
-    renewed = dg.AssetSelection.groups(*DATA_GROUPS, FEATURE_STORE) | of_models("retrieval_index")
+    selection = dg.AssetSelection.assets(*train.asset_layer.executable_asset_keys) - of_models(SHOP, "deployment")
+    renewed = dg.AssetSelection.groups(*DATA_GROUPS, FEATURE_STORE) | of_models(SHOP, "retrieval_index")
     nothing = dg.AssetSelection.assets(*steps)
     spawned = dg.multiprocess_executor.configured({"max_concurrent": 2})
     jobs = [

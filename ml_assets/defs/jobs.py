@@ -48,9 +48,9 @@ def rollback() -> None:
     roll_back_model()
 
 
-def logs_of(source: str) -> dg.AssetSelection:
-    """What the services of a source's models logged."""
-    return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, "prediction_log"]) for spec in model_specs(source)))
+def of_models(source: str, name: str) -> dg.AssetSelection:
+    """This asset of every model of a source."""
+    return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs(source)))
 
 
 def job_name(source: str, what: str) -> str:
@@ -91,7 +91,7 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
     days, hours = shop_days(settings), source_hours(settings, SHOP)
     data = dg.AssetSelection.groups(*DATA_GROUPS)
     models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(SHOP)))
-    logs = logs_of(SHOP)
+    logs = of_models(SHOP, "prediction_log")
     ranking = (spec.name for spec in model_specs(SHOP) if spec.ranks)
     releases = dg.AssetSelection.assets(*(dg.AssetKey([name, "release"]) for name in ranking))
     watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs(SHOP))) - logs
@@ -152,7 +152,7 @@ def _watching(settings: Settings, source: str) -> list[Job]:
     groups = [monitoring_group(spec) for spec in model_specs(source)]
     if not groups:
         return []
-    logs = logs_of(source)
+    logs = of_models(source, "prediction_log")
     watch = dg.define_asset_job(
         f"{source}_watch", dg.AssetSelection.groups(*groups) - logs, partitions_def=watched_days(settings, source),
         executor_def=forked("watch"),
