@@ -22,8 +22,8 @@ from ml_assets.learning.spec import ModelSpec
 from ml_assets.monitoring.event_measures import EventDay, EventWindow, Watched, measure
 from ml_assets.monitoring.event_promise import EventPromise, Promised, promise
 from ml_assets.monitoring.loss import CLEARLY_EXPECTED, MIN_ANSWERS, DayMean, Loss
-from ml_assets.monitoring.reports import Report, read_report, write_report
-from ml_assets.monitoring.verdict import QUALITY, RECENT_DAYS, judge_newest, lossy_days, newest_days
+from ml_assets.monitoring.reports import read_report, write_report
+from ml_assets.monitoring.verdict import QUALITY, RECENT_DAYS, Quality, judge_newest, lossy_days, newest_days
 from ml_assets.registry.release import Arm
 from ml_assets.settings import Settings
 
@@ -35,34 +35,21 @@ State = Literal[
 ]
 
 
-class EventQualityReport(Report):
+class EventQualityReport(Quality):
     """What is known about the quality of a model's predictions on a day.
 
     `window` is of the days from `window_from` on whose labels are complete (up to `complete`); `skill` is the
     champion's on the newest of them, `unnamed` counts its predictions in the window that nobody can label.
     """
 
-    model: str
-    day: date
     state: State
-    loss: bool
-    text: str
-    mature: bool
     complete: date
-    version: str | None
     skill: float | None
     answers: int
     unnamed: int
-    window_from: date
     window: tuple[EventWindow, ...]
     days: tuple[EventDay, ...]
-    verdict: Loss | None
     promise: EventPromise | None
-
-    @property
-    def ok(self) -> bool:
-        """Whether nobody has to look: no loss, and labels arrive."""
-        return not self.loss and self.state != "outcomes missing"
 
 
 def event_quality(spec: ModelSpec, settings: Settings, day: date) -> EventQualityReport:

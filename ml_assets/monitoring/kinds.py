@@ -8,20 +8,19 @@ from typing import Any
 
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.monitoring.event_pages import event_quality_page
-from ml_assets.monitoring.event_quality import EventQualityReport, event_quality, read_event_quality
+from ml_assets.monitoring.event_quality import event_quality, read_event_quality
 from ml_assets.monitoring.pages import quality_page
-from ml_assets.monitoring.quality import QualityReport, quality, read_quality
+from ml_assets.monitoring.quality import quality, read_quality
+from ml_assets.monitoring.verdict import Quality
 from ml_assets.settings import Settings
 
-AnyQuality = QualityReport | EventQualityReport
 
-
-def judge_quality(spec: ModelSpec, settings: Settings, day: date) -> AnyQuality:
+def judge_quality(spec: ModelSpec, settings: Settings, day: date) -> Quality:
     """Measure and judge a day; as `quality` and `event_quality`."""
     return quality(spec, settings, day) if spec.ranks else event_quality(spec, settings, day)
 
 
-def quality_report(spec: ModelSpec, settings: Settings, day: date) -> AnyQuality:
+def quality_report(spec: ModelSpec, settings: Settings, day: date) -> Quality:
     """The day's report.
 
     Raises:

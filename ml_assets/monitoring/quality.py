@@ -22,7 +22,7 @@ from ml_assets.monitoring.promise import Promise, promise
 from ml_assets.monitoring.rates import Z95, Estimate, Moments, answers_sql, difference, estimates, moments
 from ml_assets.monitoring.reports import Report, read_report, write_report
 from ml_assets.monitoring.tables import published_days
-from ml_assets.monitoring.verdict import QUALITY, RECENT_DAYS, judge_newest, lossy_days, newest_days
+from ml_assets.monitoring.verdict import QUALITY, RECENT_DAYS, Quality, judge_newest, lossy_days, newest_days
 from ml_assets.predictions import open_days
 from ml_assets.registry.release import Arm
 from ml_assets.settings import Settings
@@ -73,34 +73,21 @@ class Baseline(Report):
     high: float | None
 
 
-class QualityReport(Report):
+class QualityReport(Quality):
     """What is known about a model's quality on a day.
 
     `arms` is the day alone, `window` the days from `window_from` on whose outcomes are complete, `baseline` is
     of that window; `click_rate` is the champion's on the day, `version` the champion's.
     """
 
-    model: str
-    day: date
     state: State
-    loss: bool
-    text: str
-    mature: bool
-    version: str | None
     click_rate: float | None
     k: int
     arms: tuple[ArmQuality, ...]
-    window_from: date
     window: tuple[ArmQuality, ...]
     days: tuple[DayQuality, ...]
-    verdict: Loss | None
     promise: Promise | None
     baseline: Baseline | None
-
-    @property
-    def ok(self) -> bool:
-        """Whether nobody has to look: no loss, and outcomes arrive."""
-        return not self.loss and self.state != "outcomes missing"
 
 
 def quality(spec: ModelSpec, settings: Settings, day: date) -> QualityReport:

@@ -8,13 +8,36 @@ from datetime import date, timedelta
 
 from ml_assets.learning.spec import ModelSpec
 from ml_assets.monitoring.loss import MIN_ANSWERS, DayMean, Loss, judge, judge_day
-from ml_assets.monitoring.reports import report_path
+from ml_assets.monitoring.reports import Report, report_path
 from ml_assets.settings import Settings
 
 QUALITY = "quality"
 
 RECENT_DAYS = 7
 """Days before the newest complete one that judged days may lie back: what is older is no news."""
+
+
+class Quality(Report):
+    """What is known about a model's quality on a day, however it is measured.
+
+    `mature` when the outcomes of `day` count as complete; `version` is the champion's; `window_from` the first day of
+    what is measured beside the day.
+    """
+
+    model: str
+    day: date
+    state: str
+    loss: bool
+    text: str
+    mature: bool
+    version: str | None
+    window_from: date
+    verdict: Loss | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nobody has to look: no loss, and outcomes arrive."""
+        return not self.loss and self.state != "outcomes missing"
 
 
 def newest_days(days: Sequence[DayMean], complete: date, windows: int) -> list[DayMean]:
