@@ -17,12 +17,11 @@ from ml_assets.learning import evaluate
 from ml_assets.learning.compare import GateDecision, decide
 from ml_assets.learning.evaluation import CANDIDATE
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import Part
+from ml_assets.learning.split import LEARNED, Part
 from ml_assets.learning.train import fit
 from ml_assets.learning.training_set import ROWS, DatasetRef
 from ml_assets.registry.versions import VersionRef, publish_version
 
-LEARNED = (Part.TRAIN, Part.VALIDATION)
 SEEDS, SEVERAL = 1, 3
 """Shufflings of a ranking, and of a training set of labelled events, which trains in seconds."""
 BATCH = 65_536

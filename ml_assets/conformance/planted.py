@@ -17,11 +17,10 @@ from ml_assets.conformance.verdict import Finding, judged
 from ml_assets.learning.decisions import EVENT_TIMESTAMP, NOW
 from ml_assets.learning.leaks import find_leaks
 from ml_assets.learning.sampling import sample_groups
-from ml_assets.learning.split import Part
+from ml_assets.learning.split import LEARNED
 from ml_assets.learning.training_set import MANIFEST, ROWS, DatasetRef
 from ml_assets.settings import Settings
 
-LEARNED = (Part.TRAIN, Part.VALIDATION)
 EVENTS, LISTS = 5000, 100
 """Labelled events of each part, and lists of each part, that features are planted for."""
 KEY, SERVICE, BEFORE = "planted_key", "planted", -1.0

@@ -20,7 +20,7 @@ from ml_assets.learning.provenance import Provenance
 from ml_assets.learning.report import render
 from ml_assets.learning.scales import metrics_of, sign
 from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import Part
+from ml_assets.learning.split import LEARNED, Part
 from ml_assets.learning.tracking import log, open_mlflow
 from ml_assets.learning.training_set import DatasetRef
 from ml_assets.registry.versions import VersionRef
@@ -148,7 +148,7 @@ def _notes(dataset: DatasetRef, rival: VersionRef | None) -> tuple[str, ...]:
         return ()
     gone = sorted(set(rival.features) - set(dataset.manifest.features))
     split = Provenance.of(rival).split
-    known = {day for part in (Part.TRAIN, Part.VALIDATION) for day in split.get(part, ())}
+    known = {day for part in LEARNED for day in split.get(part, ())}
     seen = sorted(known & set(dataset.manifest.split[Part.TEST]))
     notes = []
     if gone:

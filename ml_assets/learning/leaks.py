@@ -17,11 +17,10 @@ from ml_assets.learning.metrics import FloatArray, IntArray
 from ml_assets.learning.row_metrics import auc, once
 from ml_assets.learning.sampling import sample_groups
 from ml_assets.learning.spec import ModelSpec, Task
-from ml_assets.learning.split import Part
+from ml_assets.learning.split import LEARNED, Part
 from ml_assets.learning.training_set import ROWS, DatasetRef, load_rows
 from ml_assets.settings import Settings
 
-LEARNED = (Part.TRAIN, Part.VALIDATION)
 SAMPLE = 2000
 """Events of which the features are looked up once more, just before."""
 LISTS = 200

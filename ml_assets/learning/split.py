@@ -22,6 +22,10 @@ class Part(StrEnum):
     HOLDOUT = "holdout"
 
 
+LEARNED = (Part.TRAIN, Part.VALIDATION)
+"""The parts that training looks at."""
+
+
 @dataclass(frozen=True)
 class Split:
     """The decisions of each part, ascending; no label of a part reaches into a newer part."""
