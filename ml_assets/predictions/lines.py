@@ -68,8 +68,8 @@ class Answer(_Record):
 
     @property
     def rows(self) -> int:
-        """How many things it scored: rows of its features."""
-        raise NotImplementedError
+        """How many things it scored, rows of its features: one, unless it is a list."""
+        return 1
 
 
 class Prediction(Answer):
@@ -116,11 +116,6 @@ class EventPrediction(Answer):
     request: dict[str, float | None]
     known: bool
     value: float = Field(validation_alias=AliasChoices("probability", "value"), allow_inf_nan=False)
-
-    @property
-    def rows(self) -> int:
-        """The event."""
-        return 1
 
     @property
     def scores(self) -> list[float]:
