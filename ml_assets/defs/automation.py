@@ -66,8 +66,9 @@ def automation() -> dg.Definitions:
 
 def _renewed(context: dg.SensorEvaluationContext) -> Requests:
     stale = stale_assets(context)
+    owner = _sources_of(context, stale)
     for source in (SHOP, *sources_beside()):
-        yield from _renew_data(context, source, stale)
+        yield from _renew_data(context, source, [key for key in stale if owner[key] == source])
     for spec in model_specs():
         old = [key for key in stale if key.path[0] == spec.name and key.path[-1] in TRAINED]
         if old and not busy(context.instance, {MODEL: spec.name}):
@@ -207,7 +208,7 @@ def _graph(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -
 
 
 def _renew_data(context: dg.SensorEvaluationContext, source: str, stale: list[dg.AssetKey]) -> Requests:
-    late = [key for key in stale if _source_of(context, key) == source and key.path[-1] not in TRAINED]
+    late = [key for key in stale if key.path[-1] not in TRAINED]
     if not late:
         yield dg.SkipReason(f"{source}: every asset is as fresh as its policy asks")
         return
@@ -220,11 +221,12 @@ def _renew_data(context: dg.SensorEvaluationContext, source: str, stale: list[dg
         yield source_run(context, source, found, cause="freshness", run_key=_hourly(f"{source} freshness"))
 
 
-def _source_of(context: dg.SensorEvaluationContext, key: dg.AssetKey) -> str:
-    """Whose data an asset is made of."""
+def _sources_of(context: dg.SensorEvaluationContext, keys: list[dg.AssetKey]) -> dict[dg.AssetKey, str]:
+    """Whose data each asset is made of."""
+    graph = _graph(context)
     groups = {group: source for source in sources_beside() for group in groups_of(source)}
     models = {spec.name: spec.source for spec in model_specs()}
-    return models.get(key.path[0]) or groups.get(str(_graph(context).get(key).group_name), SHOP)
+    return {key: models.get(key.path[0]) or groups.get(str(graph.get(key).group_name), SHOP) for key in keys}
 
 
 def _arrivals(source: str, today: date) -> Arrivals:

@@ -16,17 +16,6 @@ from ml_assets.settings import PROJECT, load_settings
 MODEL = "product_recommender"
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from ml_assets.definitions import defs
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_ASSETS_HOME", str(tmp_path_factory.mktemp("automation")))
-        patch.delenv("ML_ASSETS_DATA", raising=False)
-        patch.setenv("ML_ASSETS_SHOP", "simulated")
-        yield defs().get_repository_def()
-
-
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.instance_for_test() as made:

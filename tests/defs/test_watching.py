@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from ml_assets.settings import load_settings
 from serving.prediction_log import log_folder
 
 NIGHT = datetime(2026, 9, 7, 4, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from ml_assets.definitions import defs
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_ASSETS_HOME", str(tmp_path_factory.mktemp("watching")))
-        patch.delenv("ML_ASSETS_DATA", raising=False)
-        patch.setenv("ML_ASSETS_SHOP", "simulated")
-        yield defs().get_repository_def()
 
 
 def tick(repository: Any, name: str) -> Any:
