@@ -8,7 +8,7 @@ import dagster as dg
 
 from ml_assets.components.days import shop_days
 from ml_assets.components.model_assets import FEATURES, HISTORY, model_asset, told, upstream_of
-from ml_assets.learning.spec import ModelSpec, Task
+from ml_assets.learning.spec import ModelSpec
 from ml_assets.settings import SHOP, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -79,15 +79,11 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
     @model_asset(spec, deps=[spec.spine], kinds={"bentoml"})
     def service(champion: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A Bento: the service's code with the champion built in as the last good version."""
-        from feature_repo.declared import file_of
-        from ml_assets.learning.calendar import as_of
-        from ml_assets.warehouse import newest_stamp
+        from ml_assets.learning.calendar import now_of
         from serving.build import build_bento
 
         settings = load_settings()
-        # features may know days without a labelled event, and the log must say what they knew
-        stamp = newest_stamp(settings, file_of(spec.feature_service).tables(spec.feature_service))
-        moment = max(as_of(spec, settings), stamp)
+        moment = now_of(spec, settings)
         bento = build_bento(spec, Path(champion["path"]), settings, index_folder=None, as_of=moment)
         return _built(bento, as_of=moment.isoformat())
 
@@ -106,8 +102,7 @@ def _event_service(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
 
         keys = file_of(spec.feature_service).keys(spec.feature_service)
         asked = newest_events(spec, load_settings(), keys, PROBED)
-        says = "probability" if spec.task is Task.BINARY else "value"
-        found = probe_events(deployment["url"], spec.serving.route, deployment["version"], asked, says=says)
+        found = probe_events(deployment["url"], spec.serving.route, deployment["version"], asked, says=spec.says)
         return dg.AssetCheckResult(passed=found.ok, description=found.text, metadata={"p99_ms": found.p99_ms})
 
     return [service, deployment, answers, _event_predictions(spec)]

@@ -77,7 +77,7 @@ def _wrong_list(spec: ModelSpec, said: dict[str, Any], unlisted: tuple[str, ...]
 
 
 def _wrong_value(spec: ModelSpec, said: dict[str, Any]) -> str | None:
-    name = "probability" if spec.task is Task.BINARY else "value"
+    name = spec.says
     value = said[name]
     if not _finite(value) or (spec.task is Task.BINARY and not 0 <= value <= 1):
         return f"{name} is {value}"

@@ -62,3 +62,19 @@ def as_of(spec: ModelSpec, settings: Settings, patience_seconds: float = 120.0) 
     if found is None or found[0] is None:
         raise reading.WarehouseError(f"{settings.warehouse} has no rows in {spec.spine}: ingest {spec.source} first")
     return datetime.combine(found[0], time()) + timedelta(days=1)
+
+
+def now_of(spec: ModelSpec, settings: Settings) -> datetime:
+    """The moment as of which a binary or regression model is asked: what the online store was filled with.
+
+    Features may know days without a labelled event, hence it may lie after `as_of`.
+
+    Raises:
+        WarehouseError: when the warehouse cannot be read, or holds no data of the model.
+    """
+    from feature_repo.declared import SHOP_SERVICES, file_of
+
+    moment, service = as_of(spec, settings), spec.feature_service
+    if service in SHOP_SERVICES:
+        return moment
+    return max(moment, reading.newest_stamp(settings, file_of(service).tables(service)))

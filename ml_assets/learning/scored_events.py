@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.files import replace_file
 from ml_assets.learning import fingerprint
-from ml_assets.learning.calendar import as_of
+from ml_assets.learning.calendar import now_of
 from ml_assets.learning.decisions import EVENT_TIMESTAMP
 from ml_assets.learning.event_file import ID, columns_of, write_entities
 from ml_assets.learning.labelled import REQUEST
@@ -38,10 +38,10 @@ from ml_assets.learning.scoring import (
     score_in_parts,
     work_folder,
 )
-from ml_assets.learning.spec import ModelSpec, Task
+from ml_assets.learning.spec import ModelSpec
 from ml_assets.registry.versions import VersionRef
 from ml_assets.settings import Settings
-from ml_assets.warehouse import connect, newest_stamp
+from ml_assets.warehouse import connect
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -180,21 +180,6 @@ def score_entities(
     return join_parts(scored, out, inputs, _schema(by.spec))
 
 
-def says(spec: ModelSpec) -> str:
-    """What the prediction is called, as in the answers of the service."""
-    return "probability" if spec.task is Task.BINARY else "value"
-
-
-def now_of(spec: ModelSpec, settings: Settings) -> datetime:
-    """The moment as of which everything is known that the warehouse holds: what the online store was filled with."""
-    from feature_repo.declared import SHOP_SERVICES, file_of
-
-    moment, service = as_of(spec, settings), spec.feature_service
-    if service in SHOP_SERVICES:
-        return moment
-    return max(moment, newest_stamp(settings, file_of(service).tables(service)))
-
-
 def rejected_of(out: Path) -> Path:
     """Where the rows go that are no events."""
     return out.with_name(f"{out.stem}.rejected.parquet")
@@ -232,7 +217,7 @@ def _load(table: pa.Table, wanted: Sequence[str], joined: Sequence[str]) -> tupl
 
 def _schema(spec: ModelSpec) -> pa.Schema:
     said = [(spec.entity, pa.string()), (spec.time, pa.timestamp("us"))]
-    return pa.schema([*said, ("known", pa.bool_()), (says(spec), pa.float64())])
+    return pa.schema([*said, ("known", pa.bool_()), (spec.says, pa.float64())])
 
 
 def _keep(bad: Path, rejected: Path) -> None:

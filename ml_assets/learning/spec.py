@@ -161,6 +161,11 @@ class ModelSpec(Strict):
         return self.task is Task.RANKING
 
     @property
+    def says(self) -> str:
+        """What the predicted label of an event is called, in answers, logs and files."""
+        return "probability" if self.task is Task.BINARY else "value"
+
+    @property
     def delay_days(self) -> int:
         """Days until a day's outcomes, or the labels of its events, count as complete."""
         said = self.monitoring.quality.delay_days

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.learning.charts import BAD, OTHERS, inline
-from ml_assets.learning.spec import ModelSpec, Task
+from ml_assets.learning.spec import ModelSpec
 from ml_assets.monitoring.charts import MODEL, OTHER, SHADE, beside, day_ticks, figure, plain
 from ml_assets.monitoring.event_measures import EventDay, EventWindow
 from ml_assets.monitoring.event_quality import EventQualityReport
@@ -39,7 +39,7 @@ def event_quality_page(spec: ModelSpec, settings: Settings, report: EventQuality
         fine=report.ok,
         idle=report.ok and report.state != "judged",
         own=mine[0] if mine else None,
-        called="probability" if spec.task is Task.BINARY else "value",
+        called=spec.says,
         pictures={
             "skill": inline(skill_figure(report, days, spec.monitoring.quality.loss)) if known else None,
             "means": inline(means_figure(report.day, days)) if known else None,
