@@ -21,11 +21,11 @@ import duckdb
 import numpy as np
 from rich.console import Console
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_assets.monitoring.drift import DriftReport
+    from ml_assets.monitoring.drift.daily import DriftReport
 
 SECONDS, GIBIBYTES = 10.0, 2.0
 DAYS, ANSWERS, SHOWN, CUSTOMERS, FEATURES = 31, 3_226, 10, 20_000, 30
@@ -87,7 +87,7 @@ def main() -> int:
 
 def make_traffic(settings: Settings, days: int = DAYS, factor: float = 1.0) -> int:
     """Write the newest `days` days, the first feature multiplied, and the version that answered; returns all rows."""
-    from ml_assets.predictions import day_folder
+    from ml_assets.prediction_log import day_folder
 
     connection = duckdb.connect(config={"threads": 2, "memory_limit": "1GB"})
     names = [f"customer__{number}" for number in range(FEATURES)]
@@ -160,7 +160,7 @@ def _judged(settings: Settings) -> tuple[DriftReport, float, float, float]:
 
 
 def _judge(settings: Settings) -> tuple[DriftReport, float, float, float]:
-    from ml_assets.monitoring.drift import drift
+    from ml_assets.monitoring.drift.daily import drift
 
     began, busy = time.monotonic(), time.process_time()
     report = drift(SPEC, settings, FIRST + timedelta(days=DAYS - 1))

@@ -20,17 +20,17 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from ml_assets.config.model_spec import ModelSpec, SplitSpec, load_model_spec
+from ml_assets.config.settings import PROJECT, Settings, load_settings
+from ml_assets.config.source_spec import load_source
+from ml_assets.datasets.split import Part
 from ml_assets.demo.run import demo_days, ingest_changed
 from ml_assets.demo.summary import MODEL
-from ml_assets.files import replace_file, write_text_atomically
-from ml_assets.ingestion.spec import load_source
-from ml_assets.learning.evaluate import LISTS, evaluate, evaluation_folder
-from ml_assets.learning.evaluation import CANDIDATE, EvaluationResult
-from ml_assets.learning.spec import ModelSpec, SplitSpec, load_model_spec
-from ml_assets.learning.split import Part
-from ml_assets.learning.summary import contenders
-from ml_assets.runs import dagster_home
-from ml_assets.settings import PROJECT, Settings, load_settings
+from ml_assets.evaluation.evaluate import LISTS, evaluate, evaluation_folder
+from ml_assets.evaluation.result import CANDIDATE, EvaluationResult
+from ml_assets.evaluation.summary import contenders
+from ml_assets.execution.runs import dagster_home
+from ml_assets.storage.files import replace_file, write_text_atomically
 
 RESULTS = PROJECT / "benchmarks" / "results"
 FIRST = date(2011, 10, 10)
@@ -72,9 +72,9 @@ def run_protocol(spec: ModelSpec, settings: Settings, console: Console) -> Evalu
         ValueError: when the data do not give exactly the protocol's eight test weeks.
     """
     from feature_repo.store import apply, open_store
-    from ml_assets.learning.dataset import build_training_set
-    from ml_assets.learning.train import train
-    from ml_assets.learning.tune import tune
+    from ml_assets.datasets.build import build_training_set
+    from ml_assets.training.train import train
+    from ml_assets.training.tune import tune
 
     def tell(what: str, done: int, of: int) -> None:
         console.print(f"   {what} ({done} of {of})")

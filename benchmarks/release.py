@@ -27,7 +27,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.learning.spec import ModelSpec, ReleaseSpec
+from ml_assets.config.model_spec import ModelSpec, ReleaseSpec
 from ml_assets.registry.release import Release, Stage, bucket
 from ml_assets.release import Action, judge
 from ml_assets.release.observed import Answers, ArmData, Drawn

@@ -7,6 +7,7 @@ of predictions, so that everything that watches a model runs on it exactly as in
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,14 +22,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.replay_tables import AskedDay, publish
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import SourceSpec, load_source
+from ml_assets.datasets.cutoffs import at_decision, candidate_table, midnight
 from ml_assets.ingestion.ingest import ingest
-from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.decisions import at_decision, candidate_table, midnight
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.registry.versions import VersionRef, publish_version
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.registry.versions import VersionRef, load_version, publish_version, versions_home
 from ml_assets.simulation import Shop, SimulationSpec, write_days
-from ml_assets.warehouse import connect
+from ml_assets.storage.files import write_text_atomically
+from ml_assets.storage.warehouse import connect
 
 ROWS_AT_ONCE = 400_000
 """Candidates scored at a time: bounds the memory, never the result."""
@@ -120,10 +122,22 @@ def _build(settings: Settings, first: date, last: date) -> None:
 
 
 def train_version(life: Life, today: date) -> VersionRef:
-    """A version trained on what was known on the morning of `today`, by `retraining.split`; no MLflow, no gate."""
-    from ml_assets.learning import ranker
-    from ml_assets.learning.dataset import build_training_set
-    from ml_assets.learning.train import fit
+    """A version trained on what was known on the morning of `today`, by `retraining.split`; no MLflow, no gate.
+
+    It is trained once: lives with the same past share it.
+    """
+    trained = life.settings.shop_home / "trained" / f"{today}.json"
+    if trained.exists():
+        return load_version(versions_home(life.settings, life.spec.name) / json.loads(trained.read_text()))
+    version = _train(life, today)
+    write_text_atomically(trained, json.dumps(version.version))
+    return version
+
+
+def _train(life: Life, today: date) -> VersionRef:
+    from ml_assets.datasets.build import build_training_set
+    from ml_assets.training import booster as ranker
+    from ml_assets.training.train import fit
 
     spec, settings = life.spec, life.settings
     newest = today - timedelta(days=spec.horizon_days)

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml_assets.files import publish_folder
-from ml_assets.learning.decisions import midnight
-from ml_assets.learning.metrics import top_k
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.predictions import day_folder
-from ml_assets.predictions.tables import PREDICTIONS, REFUSALS, SHOWN
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.cutoffs import midnight
+from ml_assets.metrics.ranking import top_k
+from ml_assets.prediction_log import day_folder
+from ml_assets.prediction_log.tables import PREDICTIONS, REFUSALS, SHOWN
 from ml_assets.registry.release import Arm
 from ml_assets.registry.versions import VersionRef
-from ml_assets.settings import Settings
 from ml_assets.simulation import Shop
+from ml_assets.storage.files import publish_folder
 
 
 @dataclass(frozen=True)

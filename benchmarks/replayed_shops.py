@@ -16,10 +16,11 @@ from typing import get_args
 import duckdb
 
 from benchmarks.replay import Life, live, serve, train_version
-from ml_assets.files import write_text_atomically
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.registry.versions import VersionRef
 from ml_assets.simulation import Scenario, SimulationSpec
 from ml_assets.simulation.spec import ScenarioName
+from ml_assets.storage.files import write_text_atomically
 
 SCENARIOS: tuple[ScenarioName, ...] = get_args(ScenarioName)
 HEALTHY = "healthy"
@@ -29,7 +30,7 @@ CHAMPION_WEEKS = 5
 """A champion serves so long: `retraining.max_age_days`."""
 CHANGE_WEEKS = 5
 """Weeks of traffic before the world changes."""
-SCENARIO_DAYS = 4
+SCENARIO_DAYS = 3
 SIZES = (
     {"customers": 4000, "events_per_day": 1500.0, "products": 600, "categories": 20},
     {"customers": 6000, "events_per_day": 2000.0, "products": 800, "categories": 24},
@@ -107,6 +108,7 @@ def live_through(plan: ShopPlan, spec: ModelSpec) -> str:
     healthy, end = plan.life(HEALTHY, spec), plan.days(HEALTHY).stop
     live(healthy, healthy.day(0), healthy.day(plan.change - 1))
     answers = _serve(healthy, range(WARM, plan.change))
+    _version(healthy, plan.change)
     for name in SCENARIOS:
         changed = plan.life(name, spec)
         shutil.copytree(healthy.home, changed.home)
@@ -126,9 +128,14 @@ def _serve(life: Life, days: range) -> int:
     for start in range(WARM, days.stop, 7 * CHAMPION_WEEKS):
         mine = range(max(start, days.start), min(start + 7 * CHAMPION_WEEKS, days.stop))
         if mine:
-            version = train_version(life, life.day(start))
-            answers += serve(life, version, [life.day(number) for number in mine])
+            answers += serve(life, _version(life, mine.start), [life.day(number) for number in mine])
     return answers
+
+
+def _version(life: Life, day: int) -> VersionRef:
+    """The champion of a day: the worlds that change on it share it."""
+    weeks = 7 * CHAMPION_WEEKS
+    return train_version(life, life.day(WARM + (day - WARM) // weeks * weeks))
 
 
 KEPT = {

@@ -28,23 +28,23 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.files import write_text_atomically
-from ml_assets.learning.bootstrap import cluster_draws
-from ml_assets.learning.calendar import decisions_of, split_now
-from ml_assets.learning.compare import GateDecision, decide
-from ml_assets.learning.dataset import build_training_set
-from ml_assets.learning.evaluate import judged
-from ml_assets.learning.evaluation import CANDIDATE, EvaluationResult
-from ml_assets.learning.labelled import load_labelled
-from ml_assets.learning.metrics import FloatArray, IntArray
-from ml_assets.learning.row_metrics import METRICS
-from ml_assets.learning.scales import metrics_of, sign
-from ml_assets.learning.spec import ModelSpec, model_spec
-from ml_assets.learning.split import Part
-from ml_assets.learning.train import train
-from ml_assets.learning.tune import tune
-from ml_assets.settings import PROJECT, Settings, load_settings
-from ml_assets.warehouse import connect
+from ml_assets.config.model_spec import ModelSpec, model_spec
+from ml_assets.config.settings import PROJECT, Settings, load_settings
+from ml_assets.datasets.build import build_training_set
+from ml_assets.datasets.calendar import decisions_of, split_now
+from ml_assets.datasets.labelled import load_labelled
+from ml_assets.datasets.split import Part
+from ml_assets.evaluation.evaluate import judged
+from ml_assets.evaluation.gate import GateDecision, decide
+from ml_assets.evaluation.result import CANDIDATE, EvaluationResult
+from ml_assets.metrics.bootstrap import cluster_draws
+from ml_assets.metrics.metric_registry import metrics_of, sign
+from ml_assets.metrics.ranking import FloatArray, IntArray
+from ml_assets.metrics.tabular import METRICS
+from ml_assets.storage.files import write_text_atomically
+from ml_assets.storage.warehouse import connect
+from ml_assets.training.train import train
+from ml_assets.training.tune import tune
 
 if TYPE_CHECKING:
     from feast import FeatureStore

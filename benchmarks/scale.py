@@ -15,8 +15,8 @@ import time
 
 import psutil
 
-from ml_assets.files import write_text_atomically
-from ml_assets.settings import PROJECT, load_settings
+from ml_assets.config.settings import PROJECT, load_settings
+from ml_assets.storage.files import write_text_atomically
 
 SHOP = "simulated_10x"
 RESULTS = PROJECT / "benchmarks" / "results"

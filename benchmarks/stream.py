@@ -16,15 +16,16 @@ import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.speed.home import free_port
-from ml_assets.learning.spec import model_spec
-from ml_assets.learning.streaming import StreamingSpec
-from ml_assets.registry.pointer import pointer_path, require_pointer, write_pointer
+from ml_assets.config.model_spec import model_spec
+from ml_assets.config.settings import Settings, load_settings
+from ml_assets.config.streaming_config import StreamingSpec
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.settings import Settings, load_settings
 from serving.config import ServiceConfig
-from serving.runtime import Runtime
-from serving.stream import run
-from serving.stream_leave import Leave
+from serving.http.runtime import Runtime
+from serving.stream.__main__ import run
+from serving.stream.leave import Leave
 
 MODEL = "product_recommender"
 REQUESTS, CUSTOMERS, PARTITIONS = 5000, 500, 4

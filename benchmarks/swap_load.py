@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,10 +11,11 @@ from datetime import timedelta
 import httpx
 import numpy as np
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer, write_pointer
-from ml_assets.registry.release import Arm, Release, Stage, bucket, release_path, write_release
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer
+from ml_assets.registry.release import Release, Stage, release_path, write_release
 
 K = 5
 SHARES = (0.3, 0.7)
@@ -31,12 +31,12 @@ class State:
     champion: Pointer
     release: Release | None = None
 
-    def version(self, customer: str) -> tuple[str, str]:
-        """Arm and version that answer a customer."""
+    def version(self, customer: str) -> str:
+        """The version that answers a customer."""
         release = self.release
-        if release and release.stage is Stage.CANARY and bucket(release.release_id, customer) < release.share:
-            return Arm.CANARY.value, release.model_version
-        return Arm.CHAMPION.value, self.champion.model_version
+        if release and release.stage is Stage.CANARY and release.place(customer) < release.share:
+            return release.model_version
+        return self.champion.model_version
 
 
 @dataclass
@@ -50,33 +50,32 @@ class Lasted:
 
 @dataclass
 class Account:
-    """What was swapped and what the clients got meanwhile: when, who asked, arm and version."""
+    """What was swapped and what the clients got meanwhile: when, who asked, which version answered."""
 
     moves: int = 0
     releases: int = 0
     lasted: list[Lasted] = field(default_factory=list)
-    asked: list[tuple[float, float, str, str, str]] = field(default_factory=list)
+    asked: list[tuple[float, float, str, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def mixed(self) -> list[str]:
-        """Answers whose arm and version no state at their time could have given."""
+        """Answers whose version no state at their time could have given."""
         wrong = []
-        for began, ended, customer, arm, version in self.asked:
+        for began, ended, customer, version in self.asked:
             at_that_time = [each for each in self.lasted if each.since <= ended and each.until >= began]
             possible = {each.state.version(customer) for each in at_that_time}
-            if (arm, version) not in possible:
-                wrong.append(f"{customer}: {arm} {version}, possible {sorted(possible)}")
+            if version not in possible:
+                wrong.append(f"{customer}: {version}, possible {sorted(possible)}")
         return wrong
 
     @property
     def text(self) -> str:
         """One line for people."""
         waited = np.array([ended - began for began, ended, *_ in self.asked]) * 1000
-        arms = Counter(arm for *_, arm, _ in self.asked)
-        made = ", ".join(f"{count} {arm}" for arm, count in sorted(arms.items()))
+        versions = len({version for *_, version in self.asked})
         return (
             f"{self.moves} model swaps and {self.releases} changes of releases under load: {len(self.asked)} answers "
-            f"({made}), {len(self.failures)} failed, {len(self.mixed())} mixed; "
+            f"of {versions} versions, {len(self.failures)} failed, {len(self.mixed())} mixed; "
             f"p50 {np.percentile(waited, 50):.1f} ms, p99 {np.percentile(waited, 99):.1f} ms"
         )
 
@@ -110,7 +109,7 @@ class Client(threading.Thread):
         except Exception as error:
             self._account.failures.append(f"{customer}: {error!r}")
             return
-        self._account.asked.append((began, time.perf_counter(), customer, said["arm"], said["model_version"]))
+        self._account.asked.append((began, time.perf_counter(), customer, said["model_version"]))
 
 
 def swap_under_load(
@@ -224,7 +223,7 @@ def wait_for(client: httpx.Client, state: State, seconds: float = 30.0) -> None:
         TimeoutError: when it does not; the text is its last word.
     """
     release = state.release
-    shown = {"release_id", "model_version", "stage", "share"}
+    shown = {"model_version", "stage", "share"}
     wanted = release.model_dump(mode="json", include=shown) if release else None
     deadline = time.monotonic() + seconds
     while True:
@@ -239,9 +238,9 @@ def wait_for(client: httpx.Client, state: State, seconds: float = 30.0) -> None:
 
 def own_scores(pointers: Sequence[Pointer], feature_service: str, customers: Sequence[str]) -> Expected:
     """What each version answers each customer, scored here."""
-    from serving.loader import load
+    from serving.model.loader import load
+    from serving.model.scorer import score
     from serving.schemas import RecommendRequest
-    from serving.scorer import score
 
     expected = {}
     for pointer in pointers:

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.home import free_port
 from benchmarks.swap_load import swap_under_load
-from ml_assets.learning.spec import ModelSpec, load_model_spec
+from ml_assets.config.model_spec import ModelSpec, load_model_spec
+from ml_assets.config.settings import PROJECT, Settings, load_settings
 from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer
 from ml_assets.registry.versions import load_version, publish_version
 from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.settings import PROJECT, Settings, load_settings
-from serving.build import build_bento
-from serving.process import start, stop
+from serving.deploy.build import build_bento
+from serving.deploy.process import start, stop
 
 MODEL = "product_recommender"
 MOVES, CLIENTS, CUSTOMERS = 100, 4, 40
@@ -36,7 +37,8 @@ def main() -> int:
     spec = spec.model_copy(update={"serving": spec.serving.model_copy(update=plain)})
     served = require_pointer(pointer_path(demo, spec.name))
     with tempfile.TemporaryDirectory(prefix="swaps-") as home:
-        settings = demo.model_copy(update={"home": Path(home)})
+        own = {"home": Path(home), "host": "127.0.0.1", "port": free_port(), "api_key": None}
+        settings = demo.model_copy(update=own)
         pointers = [served.model_copy(update=cut) for cut in _cut(settings, spec, served)]
         customers = _customers(served)
         bento = build_bento(spec, pointers[0].model_path, settings, index_folder=served.index_path, as_of=served.as_of)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from benchmarks.replay import Life
+from ml_assets.datasets.provenance import Provenance
 from ml_assets.ingestion.traffic import traffic
-from ml_assets.learning.provenance import Provenance
-from ml_assets.monitoring.drift import drift
-from ml_assets.monitoring.quality import quality
+from ml_assets.monitoring.drift.daily import drift
+from ml_assets.monitoring.quality.ranking_quality import quality
 from ml_assets.registry.versions import load_version, versions_home
 from ml_assets.retraining.alarms import drift_alarm, quality_alarm
 from ml_assets.retraining.decide import decide

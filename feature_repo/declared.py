@@ -10,16 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import Field, model_validator
 
-from ml_assets.ingestion.strict import Strict
-from ml_assets.settings import PROJECT
+from ml_assets.config.keys import KeyForm
+from ml_assets.config.settings import PROJECT
+from ml_assets.config.yaml_file import Strict, read_yaml, validated
 
 FEATURES = PROJECT / "feature_repo" / "features"
 NAME = r"^[a-z][a-z0-9_]*$"
-SHOP_SERVICES = ("product_recommender",)
-"""Services written in Python: they need features computed at request time."""
+SHOP_SERVICES = {"product_recommender": ("customer_id", "product_id")}
+"""Services written in Python, with their keys: they have features computed when asked (`feature_repo.derived`)."""
 Kind = Literal["int", "float", "bool"]
 
 
@@ -27,7 +27,18 @@ class EntitySpec(Strict):
     """Who or what features are about."""
 
     key: str = Field(pattern=NAME, description="join key: a text column of the views and of the spine")
+    form: Literal["text", "number"] = Field(
+        default="text", description="number: a whole number, 348.0 is 348; text: as it is written, 007 is not 7"
+    )
+    missing: str | None = Field(
+        default=None, min_length=1, description="word that the views and the spine have for a missing key"
+    )
     description: str
+
+    @property
+    def read_as(self) -> KeyForm:
+        """How the key is written."""
+        return KeyForm(number=self.form == "number", missing=self.missing)
 
 
 class ViewSpec(Strict):
@@ -37,7 +48,9 @@ class ViewSpec(Strict):
     entities: tuple[str, ...] = Field(min_length=1)
     description: str
     features: dict[str, Kind] = Field(min_length=1, description="column: int, float or bool")
-    ttl_days: float = Field(default=0, ge=0, description="older values count as missing; 0: they hold until the next")
+    ttl_days: float = Field(
+        default=0, ge=0, le=36_500, description="older values count as missing; 0: they hold until the next"
+    )
 
 
 class ServiceSpec(Strict):
@@ -60,12 +73,21 @@ class FeatureFile(Strict):
             _known(f"views.{name}.entities", view.entities, self.entities)
         for name, service in self.services.items():
             _known(f"services.{name}.views", service.views, self.views)
+        forms: dict[str, KeyForm] = {}
+        for name, entity in self.entities.items():
+            if forms.setdefault(entity.key, entity.read_as) != entity.read_as:
+                raise ValueError(f"entities.{name}: the key {entity.key} has another form or missing word elsewhere")
         return self
 
     def keys(self, service: str) -> tuple[str, ...]:
         """The join keys that a request for the service must give, in the order the views name them."""
         views = (self.views[name] for name in self.services[service].views)
         return tuple(dict.fromkeys(self.entities[entity].key for view in views for entity in view.entities))
+
+    def forms(self, service: str) -> dict[str, KeyForm]:
+        """How each of these keys is written."""
+        known = {entity.key: entity.read_as for entity in self.entities.values()}
+        return {key: known[key] for key in self.keys(service)}
 
     def tables(self, service: str) -> tuple[str, ...]:
         """The dbt models that the service reads."""
@@ -83,10 +105,10 @@ def declared(folder: Path = FEATURES) -> dict[str, FeatureFile]:
     """The feature files by the name of their source.
 
     Raises:
-        pydantic.ValidationError: when a key or value is wrong; it names the field.
+        ConfigError: when a key or value is wrong; it names file, line and key.
         ValueError: when two files have a view or a service of one name.
     """
-    found = {path.stem: FeatureFile.model_validate(yaml.safe_load(path.read_text())) for path in _files(folder)}
+    found = {path.stem: validated(FeatureFile, read_yaml(path), [path]) for path in _files(folder)}
     seen: dict[str, str] = {}
     for source, file in found.items():
         for name in (*file.views, *(f"service {name}" for name in file.services)):

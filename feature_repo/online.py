@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from feature_repo.reader import OnlineReader, open_reader
-from ml_assets.settings import SHOP
+from ml_assets.config.settings import SHOP
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from feast import FeatureStore
 
 from feature_repo.declared import SHOP_SERVICES, FeatureFile, file_of
-from feature_repo.description import OnlineStoreError
+from feature_repo.derived import derive, derived_of, numbers, stored_for
+from feature_repo.historical import joined
 from feature_repo.materialization import online_store
 from feature_repo.online import open_reader
-from feature_repo.store import feature_names
+from feature_repo.store import feature_names, references
+from feature_repo.stores.description import OnlineStoreError
 from feature_repo.stores.session import instant, open_session
 from feature_repo.stores.wide import table_of
 from feature_repo.transforms import FloatArray
@@ -62,8 +65,8 @@ def check_parity(
 
     Half of the sample are pairs with a history, half are customers and products that never met; a stranger
     is in it too. Of a service that a feature file declares, keys of its views are put together by chance. Values
-    are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, way `reader` is
-    `open_reader`.
+    are equal when both are NaN, or equal to 1e-9 relative. Way `feast` is `get_online_features`, with the derived
+    features of what it gives, way `reader` is `open_reader`.
 
     Args:
         store: the feature store.
@@ -81,7 +84,8 @@ def check_parity(
     else:
         keys = _declared_sample(store, file_of(service), service, moment, sample=sample, seed=seed)
     names, now = feature_names(store, service), moment.replace(tzinfo=UTC).timestamp()
-    offline = _offline(store, service, keys, moment, now)[names].to_numpy("float64")
+    rows = keys.assign(event_timestamp=pd.Timestamp(moment), now=now)
+    offline = _offline(store, service, rows, names)
     ways = {"feast": _feast(store, service, keys, now, names), "reader": _reader(store, service, keys, now)}
     mismatches = [each for way, online in ways.items() for each in _differences(keys, names, offline, online, way)]
     return ParityReport(rows=len(keys), features=len(names), mismatches=mismatches)
@@ -168,19 +172,27 @@ def _cycled(frame: pd.DataFrame, length: int) -> pd.DataFrame:
     return frame.iloc[np.arange(length) % max(len(frame), 1)].reset_index(drop=True) if len(frame) else frame
 
 
-def _offline(store: FeatureStore, service: str, keys: pd.DataFrame, moment: datetime, now: float) -> pd.DataFrame:
-    entities = keys.assign(event_timestamp=pd.Timestamp(moment), now=now)
-    job = store.get_historical_features(entities, store.get_feature_service(service), full_feature_names=True)
-    return job.to_df()
+def _offline(store: FeatureStore, service: str, rows: pd.DataFrame, names: list[str]) -> FloatArray:
+    table = pa.concat_tables(joined(store, service, rows))
+    return np.column_stack([numbers(table[name]) for name in names])
 
 
 def _feast(store: FeatureStore, service: str, keys: pd.DataFrame, now: float, names: list[str]) -> FloatArray:
-    rows: dict[str, Any] = {name: keys[name].tolist() for name in keys.columns} | {"now": [now] * len(keys)}
-    response = store.get_online_features(
-        features=store.get_feature_service(service), entity_rows=rows, full_feature_names=True
-    )
-    values = response.to_dict()
-    return np.array([values[name] for name in names], dtype=np.float64).T
+    rows: dict[str, Any] = {name: keys[name].tolist() for name in keys.columns}
+    stored = stored_for(names)
+    response = store.get_online_features(features=references(stored), entity_rows=rows, full_feature_names=True)
+    found = response.to_dict()
+    values = {name: np.array([_number(each) for each in found[name]]) for name in stored}
+    if derived_of(service):
+        values |= derive(values, np.full(len(keys), now))
+    return np.column_stack([values[name] for name in names])
+
+
+def _number(value: Any) -> float:
+    """A value as Feast gives it: NaN when missing, a moment as unix seconds."""
+    if value is None:
+        return float("nan")
+    return float(value.timestamp() if isinstance(value, datetime) else value)
 
 
 def _reader(store: FeatureStore, service: str, keys: pd.DataFrame, now: float) -> FloatArray:

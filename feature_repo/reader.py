@@ -12,8 +12,8 @@ from pathlib import Path
 
 import orjson
 
-from feature_repo.description import OnlineStoreError, description_path, read_description
 from feature_repo.stores import wide_table
+from feature_repo.stores.description import OnlineStoreError, description_path, read_description
 from feature_repo.stores.packed import WideTable
 from feature_repo.stores.wide_table import quote
 from feature_repo.vectors import Asked, FeatureReader, Rows
@@ -82,6 +82,14 @@ class OnlineReader(FeatureReader):
         except OSError:
             return False
 
+    def unfilled(self) -> tuple[str, ...]:
+        """Tables without progress, and without a row that was pushed."""
+        names = [view.table.table for view in self._service.views]
+        with self._snapshot() as connection:
+            known = {name for (name,) in connection.execute(_FILLED)}
+            empty = [each for each in names if each not in known and not _has_rows(connection, each)]
+        return tuple(dict.fromkeys(empty))
+
     def close(self) -> None:
         """Close this thread's connection (a later read opens one again); else it stays until it is collected."""
         opened: tuple[sqlite3.Connection, Deadline] | None = self._local.__dict__.pop("opened", None)
@@ -146,6 +154,13 @@ class OnlineReader(FeatureReader):
                 opened[0].set_progress_handler(opened[1].passed, STEPS)
             self._local.opened = opened
         return opened
+
+
+_FILLED = "select name from packed_views where watermark is not null"
+
+
+def _has_rows(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(f"select 1 from {quote(table)} limit 1").fetchone() is not None
 
 
 def _select(table: WideTable) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from feature_repo.description import OnlineStoreError, parse_description
 from feature_repo.stores import wide_redis_rows as rows
+from feature_repo.stores.description import OnlineStoreError, parse_description
 from feature_repo.stores.packed import WideTable
 from feature_repo.vectors import Asked, FeatureReader, Rows
 
@@ -33,6 +33,15 @@ class RedisReader(FeatureReader):
     def current(self) -> bool:
         """Always: an address stays the same."""
         return True
+
+    def unfilled(self) -> tuple[str, ...]:
+        """Tables without progress, and without a row that was pushed."""
+        with rows.told(self._address):
+            asked = self._client.pipeline(transaction=False)
+            for name in self._names:
+                asked.exists(f"{name}:progress", f"{name}:pushed")
+            there = asked.execute()
+        return tuple(dict.fromkeys(name for name, kept in zip(self._names, there, strict=True) if not kept))
 
     def close(self) -> None:
         """Close the connections; a later read opens one again."""

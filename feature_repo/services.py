@@ -1,4 +1,7 @@
-"""One feature service per model: the features it trains on and is served with, in their order."""
+"""One feature service per model: the stored features it trains on and is served with, in their order.
+
+Those computed on top of them are declared in `feature_repo.derived`.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,10 @@ from feature_repo.declared_views import declared_objects
 from feature_repo.entities import category as category_entity
 from feature_repo.entities import customer as customer_entity
 from feature_repo.entities import product as product_entity
-from feature_repo.on_demand import derived, now
 from feature_repo.views import VIEWS, category, customer, customer_category, customer_product, product
 
 _INPUTS_ONLY = ("_hl7", "_hl28", "_hl90", "customer_orders_at_first")
-"""Endings of numbers that mean nothing by themselves: `derived` brings them to `now`."""
+"""Endings of numbers that mean nothing by themselves: `transforms` brings them to `now`."""
 
 
 def _numbers(view: FeatureView) -> Any:
@@ -26,13 +28,12 @@ def _numbers(view: FeatureView) -> Any:
 
 product_recommender = FeatureService(
     name="product_recommender",
-    features=[*(_numbers(view) for view in VIEWS), derived],
+    features=[_numbers(view) for view in VIEWS],
     description="Features of the ranker behind model product_recommender.",
 )
 
 SERVICES: tuple[FeatureService, ...] = (product_recommender,)
 ENTITIES = (customer_entity, product_entity, category_entity)
-REQUESTS = (now,)
 BESIDE = declared_objects()
 """Entities, views and services that the feature files of other sources declare."""
 
@@ -42,7 +43,6 @@ globals().update({f"{type(each).__name__}_{each.name}": each for objects in BESI
 __all__ = [
     "BESIDE",
     "ENTITIES",
-    "REQUESTS",
     "SERVICES",
     "category",
     "category_entity",
@@ -50,8 +50,6 @@ __all__ = [
     "customer_category",
     "customer_entity",
     "customer_product",
-    "derived",
-    "now",
     "product",
     "product_entity",
     "product_recommender",

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from feast import FeatureStore, RepoConfig
 
 from feature_repo import services
-from feature_repo.description import ServiceDescription, ViewColumns, to_text
+from feature_repo.derived import derived_of, stored_for
 from feature_repo.materialization import online_store
+from feature_repo.registry import DataRegistry, remove_code
 from feature_repo.stores.asof import AsofOfflineStoreConfig
+from feature_repo.stores.description import ServiceDescription, ViewColumns, to_text
 from feature_repo.stores.wide import table_of
-from feature_repo.transforms import INPUTS
 from feature_repo.views import VIEWS
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.settings import PROJECT, Settings
 
 FEAST_PROJECT = "ml_assets"
 
 
 def _feature_names(service: Any) -> list[str]:
     projections = service.feature_view_projections
-    return [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
+    stored = [f"{each.name_to_use()}__{feature.name}" for each in projections for feature in each.features]
+    return [*stored, *derived_of(service.name)]
+
+
+class _Store(FeatureStore):
+    """Feast's store on a registry that holds no code."""
+
+    def _create_registry(self) -> DataRegistry:
+        return DataRegistry(self.config.registry, self.config.project)
 
 
 ENTITIES_BESIDE, VIEWS_BESIDE, SERVICES_BESIDE = services.BESIDE
@@ -31,10 +41,13 @@ SERVICE_FEATURES: dict[str, list[str]] = {
 
 
 def open_store(settings: Settings) -> FeatureStore:
-    """Feast's store over this deployment's warehouse, SQL registry and online store; makes the registry's folder."""
+    """Feast's store over this deployment's warehouse, SQL registry and online store; makes the registry's folder.
+
+    Code that somebody put into the registry is not run: what reads it raises `RegistryCodeError`, until `apply`.
+    """
     settings.export()
     settings.feast_home.mkdir(parents=True, exist_ok=True)
-    return FeatureStore(
+    return _Store(
         config=RepoConfig(
             project=FEAST_PROJECT,
             provider="local",
@@ -52,20 +65,21 @@ def open_store(settings: Settings) -> FeatureStore:
 def apply(store: FeatureStore) -> dict[str, list[str]]:
     """Bring the registry to the definitions here; returns the names `created`, `changed`, `removed`.
 
-    Only what differs is written; applying twice changes nothing.
+    Only what differs is written; applying twice changes nothing. Code in the registry is deleted first, by SQL, before
+    Feast makes objects of its rows.
     """
+    purged = remove_code(store.config.registry.path, store.config.project)
     wanted = _definitions()
     registered = _registered(store)
     created = [key for key in wanted if key not in registered]
     changed = [key for key in wanted if key in registered and registered[key] != wanted[key]]
     removed = [key for key in registered if key not in wanted]
     if created or changed or removed:
-        # A service or on-demand view is resolved against its views, so these go along whenever anything
-        # changed.
+        # A service is resolved against its views, so these go along whenever anything changed.
         store.apply(list(wanted.values()), objects_to_delete=[registered[key] for key in removed], partial=False)
     if online_store(store).describe(store.config) is None:
         write_description(store)
-    return {"created": _named(created), "changed": _named(changed), "removed": _named(removed)}
+    return {"created": _named(created), "changed": _named(changed), "removed": sorted([*purged, *_named(removed)])}
 
 
 def feature_names(store: FeatureStore, service: str) -> list[str]:
@@ -77,16 +91,29 @@ def feature_names(store: FeatureStore, service: str) -> list[str]:
     return _feature_names(store.get_feature_service(service))
 
 
+def references(names: Iterable[str]) -> list[str]:
+    """Feast's names `<view>:<feature>` of stored features `<view>__<feature>`."""
+    return [name.replace("__", ":", 1) for name in names]
+
+
 def join_keys(store: FeatureStore, service: str) -> tuple[str, ...]:
     """The join keys of a registered service's views, in the order the views name them.
 
     Raises:
         feast.errors.FeatureServiceNotFoundException: when no such service was applied.
     """
+    return tuple(dict.fromkeys(key for keys in keys_by_view(store, service).values() for key in keys))
+
+
+def keys_by_view(store: FeatureStore, service: str) -> dict[str, tuple[str, ...]]:
+    """The join keys of each of a registered service's views, by the view's name.
+
+    Raises:
+        feast.errors.FeatureServiceNotFoundException: when no such service was applied.
+    """
     asked = {each.name for each in store.get_feature_service(service).feature_view_projections}
     views = [view for view in store.list_feature_views() if view.name in asked]
-    views.sort(key=lambda view: str(view.name))
-    return tuple(dict.fromkeys(key for view in views for key in view.join_keys))
+    return {str(view.name): tuple(view.join_keys) for view in sorted(views, key=lambda view: str(view.name))}
 
 
 def write_description(store: FeatureStore) -> None:
@@ -102,10 +129,8 @@ def write_description(store: FeatureStore) -> None:
 
 def _describe(store: FeatureStore, service: str) -> ServiceDescription:
     names = feature_names(store, service)
-    derives = any(name.startswith("derived__") for name in names)
-    views = []
+    needed, views = set(stored_for(names)), []
     for view in store.list_feature_views():
-        needed = {*names, *(INPUTS if derives else ())}
         table = table_of(store.config, view)
         kinds = {name: kind for name, kind in table.features if f"{view.name}__{name}" in needed}
         text = [name for name, kind in kinds.items() if kind in ("string", "bytes")]
@@ -120,9 +145,7 @@ def _describe(store: FeatureStore, service: str) -> ServiceDescription:
 def _definitions() -> dict[tuple[str, str], Any]:
     objects: list[Any] = [
         *services.ENTITIES,
-        *services.REQUESTS,
         *VIEWS,
-        services.derived,
         *services.SERVICES,
         *ENTITIES_BESIDE,
         *VIEWS_BESIDE,
@@ -137,7 +160,6 @@ def _registered(store: FeatureStore) -> dict[tuple[str, str], Any]:
         *store.list_data_sources(),
         *store.list_entities(),
         *store.list_feature_views(),
-        *store.list_on_demand_feature_views(),
         *store.list_feature_services(),
     ]
     return {_key(each): each for each in objects if each.name != "__dummy"}

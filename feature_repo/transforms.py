@@ -1,8 +1,8 @@
 """Every feature computed at request time, written once: pure numpy, for training and serving alike.
 
-Feast's on-demand view `derived` and the model server's `OnlineReader` both call `derive`. Inputs are
-columns of float64 named `<view>__<feature>` (timestamps as unix seconds) plus `now`; NaN means unknown and
-spreads to whatever is computed from it. Nothing here divides by zero: a ratio over nothing is NaN.
+Whatever asks for derived features calls `derive`, by way of `feature_repo.derived`. Inputs are columns of float64 named
+`<view>__<feature>` (timestamps as unix seconds) plus `now`; NaN means unknown and spreads to whatever is computed from
+it. Nothing here divides by zero: a ratio over nothing is NaN.
 """
 
 from __future__ import annotations

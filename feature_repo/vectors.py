@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo import transforms
-from feature_repo.description import OnlineStoreError, ServiceDescription, ViewColumns
+from feature_repo.derived import PREFIX, derive
+from feature_repo.stores.description import OnlineStoreError, ServiceDescription, ViewColumns
 from feature_repo.stores.packed import WideTable
-from feature_repo.transforms import FloatArray
+from feature_repo.transforms import INPUTS, FloatArray
 
 Keys = Sequence[str | None]
 Rows = list[bytes | None]
@@ -60,9 +60,22 @@ class FeatureReader(ABC):
         """The join keys that `read_keys` needs."""
         return tuple(dict.fromkeys(key for view in self._service.views for key in view.table.keys))
 
+    @property
+    def views(self) -> dict[str, tuple[str, ...]]:
+        """The join keys of each view."""
+        return {view.view: view.table.keys for view in self._service.views}
+
     @abstractmethod
     def current(self) -> bool:
         """Whether what was opened is still what lies at the address."""
+
+    def unfilled(self) -> tuple[str, ...]:
+        """Tables that were defined and never filled: a row that is not there means nothing yet.
+
+        Raises:
+            OnlineStoreError: when they cannot be read.
+        """
+        return ()
 
     @abstractmethod
     def close(self) -> None:
@@ -139,7 +152,7 @@ class FeatureReader(ABC):
         features[plan.served_to] = columns[plan.served_from]
         if plan.derived_to:
             inputs = {name: columns[at] for name, at in plan.inputs}
-            derived = transforms.derive({**inputs, transforms.NOW: moments})
+            derived = derive(inputs, moments)
             for name, to in plan.derived_to:
                 features[to] = derived[name]
         return np.ascontiguousarray(features.T)
@@ -198,15 +211,15 @@ def _plan(service: ServiceDescription, tables: tuple[WideTable, ...]) -> Plan:
         at |= {f"{view.view}__{name}": end + 1 + place for place, name in enumerate(numbers)}
         starts.append(end)
         end += 1 + len(numbers)
-    served = [(at[name], to) for to, name in enumerate(service.features) if not name.startswith("derived__")]
-    derived = [(name, to) for to, name in enumerate(service.features) if name.startswith("derived__")]
+    served = [(at[name], to) for to, name in enumerate(service.features) if not name.startswith(PREFIX)]
+    derived = tuple((name, to) for to, name in enumerate(service.features) if name.startswith(PREFIX))
     return Plan(
         tuple(starts),
         end,
         np.array([source for source, _ in served], dtype=np.intp),
         np.array([to for _, to in served], dtype=np.intp),
-        tuple((name, at[name]) for name in transforms.INPUTS) if derived else (),
-        tuple((name.removeprefix("derived__"), to) for name, to in derived),
+        tuple((name, at[name]) for name in INPUTS) if derived else (),
+        derived,
     )
 
 

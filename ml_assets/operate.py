@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from ml_assets.learning.spec import ModelSpec, model_spec, model_specs
-from ml_assets.registry.versions import VersionRef
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec, model_spec, model_specs
+from ml_assets.config.settings import Settings
+from ml_assets.score import score
 
 Command = Callable[[Settings, ModelSpec, argparse.Namespace, Console], int]
 
@@ -27,23 +27,49 @@ def add_commands(commands: Any) -> None:
         for flags, options in arguments:
             command.add_argument(*flags, **options)
         if name in NAMING:
-            command.add_argument("model", choices=models)
+            command.add_argument("model", choices=models, help="a model of this deployment")
         else:
-            command.add_argument("--model", choices=models, default=models[0])
+            command.add_argument("--model", choices=models)
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Run one of them; errors that are for people are printed as such."""
     console = Console(highlight=False)
     try:
+        given.model = given.model or _only_model(settings)
+        _warn(settings, given.model)
         return COMMANDS[given.command][2](settings, model_spec(given.model), given, console)
     except (LookupError, ValueError, OSError, RuntimeError) as error:
-        console.print(f"[red]{error}[/]", soft_wrap=True)
+        console.print(f"[red]{escape(str(error))}[/]", soft_wrap=True)
         return 1
 
 
+def _only_model(settings: Settings) -> str:
+    """The model that a command is about when none is named: the only one that is deployed; before, the first by name.
+
+    Raises:
+        ValueError: when there are several: going back on the wrong one is worse than asking.
+    """
+    from ml_assets.registry.pointer import pointer_path
+
+    models = [spec.name for spec in model_specs()]
+    deployed = [name for name in models if pointer_path(settings, name).exists()]
+    found = deployed or models[:1]
+    if len(found) > 1:
+        raise ValueError(f"which model? say --model: {', '.join(found)}")
+    return found[0]
+
+
+def _warn(settings: Settings, model: str) -> None:
+    """Say what is wrong with the model's journals, on the standard error."""
+    from ml_assets.journals import damages
+
+    for text in damages(settings, model):
+        Console(stderr=True, highlight=False).print(f"[yellow]warning[/]: {escape(text)}", soft_wrap=True)
+
+
 def _why(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
-    from ml_assets.why import show, why
+    from ml_assets.explain import show, why
 
     explanation = why(settings, spec, given.prediction_id)
     if given.json:
@@ -54,19 +80,39 @@ def _why(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console
 
 
 def _reproduce(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
-    from ml_assets.why import reproduce
+    from ml_assets.explain import reproduce
 
     found = reproduce(settings, spec, given.version)
     console.print(found.text, soft_wrap=True)
     return 0 if found.same else 1
 
 
+def _seal(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
+    from ml_assets.evaluation.evaluate import RESULT, evaluation_folder
+    from ml_assets.evaluation.result import seal_result
+    from ml_assets.registry.versions import seal_version, versions_home
+
+    ref = seal_version(versions_home(settings, spec.name) / given.version)
+    console.print(f"{ref.path}: sealed; its content has the address {ref.version}", soft_wrap=True)
+    result = evaluation_folder(settings, spec.name, ref.version) / RESULT
+    if result.exists():
+        seal_result(result)
+        console.print(f"{result}: sealed as it is now", soft_wrap=True)
+    return 0
+
+
 def _rollback(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
     from ml_assets.release import roll_back
+    from serving.deploy.taken_up import taken_up
 
-    pointer = roll_back(settings, spec, given.reason)
-    console.print(f"{spec.name}: version {pointer.model_version} serves now")
-    return 0
+    def tell(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False)
+
+    if given.to is not None and not given.to.strip():
+        raise ValueError("--to needs a version; without --to the version before serves again")
+    found = taken_up(settings, spec.name, roll_back(settings, spec, given.reason, to=given.to, tell=tell))
+    tell(found.text)
+    return 0 if found.ok else 1
 
 
 def _release(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
@@ -86,78 +132,43 @@ def _served_at(settings: Settings, spec: ModelSpec, given: argparse.Namespace, c
     from ml_assets.release import served_at
 
     moment = datetime.fromisoformat(given.time)
-    found = served_at(settings, spec.name, moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment > (now := datetime.now(UTC)):
+        raise ValueError(f"{moment} lies in the future (it is {now:%Y-%m-%d %H:%M} UTC): say a time that has been")
+    found = served_at(settings, spec.name, moment)
     console.print(found.text, soft_wrap=True)
-    return 0
-
-
-def _score(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
-    from ml_assets.registry.pointer import pointer_path, require_pointer
-    from ml_assets.registry.versions import load_version, versions_home
-
-    version = given.version or require_pointer(pointer_path(settings, spec.name)).model_version
-    ref = load_version(versions_home(settings, spec.name) / version)
-    return (_score_lists if spec.ranks else _score_events)(settings, spec, ref, given, console)
-
-
-def _score_lists(
-    settings: Settings, spec: ModelSpec, ref: VersionRef, given: argparse.Namespace, console: Console
-) -> int:
-    from rich.progress import Progress
-
-    from ml_assets.learning.scored_file import score_file
-
-    keys = given.keys.split(",") if given.keys else [spec.entity, spec.time, spec.item]
-    with Progress(console=console, transient=True) as shown:
-        task = shown.add_task(f"{given.frame.name} by {ref.version}", total=None)
-        rows = score_file(
-            ref,
-            given.frame,
-            given.out,
-            keys,
-            spec.serving.k if given.k is None else given.k,
-            threads=settings.threads,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
-        )
-    console.print(f"{given.out}: {rows:,} rows ranked by version {ref.version}", soft_wrap=True)
-    return 0
-
-
-def _score_events(
-    settings: Settings, spec: ModelSpec, ref: VersionRef, given: argparse.Namespace, console: Console
-) -> int:
-    from rich.progress import Progress
-
-    from feature_repo.store import open_store
-    from ml_assets.learning.scored_events import Scorer, score_events
-
-    if given.keys or given.k:
-        raise ValueError(f"{spec.name} ranks nothing: --keys and --k are for rankings")
-    with Progress(console=console, transient=True) as shown:
-        task = shown.add_task(f"{given.frame.name} by {ref.version}", total=None)
-        found = score_events(
-            Scorer(spec, settings, open_store(settings), ref),
-            given.frame,
-            given.out,
-            progress=lambda done, total: shown.update(task, completed=done, total=total),
-        )
-    when = "each event's time" if found.as_of is None else f"{found.as_of:%Y-%m-%d %H:%M}"
-    text = f"{found.path}: {found.rows:,} events by version {ref.version}, features as of {when}"
-    console.print(text, soft_wrap=True)
-    if found.rejected:
-        console.print(f"{found.rejected}: {found.rows_rejected:,} rows that are no events, with why", soft_wrap=True)
     return 0
 
 
 def _check_model(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
     from ml_assets.conformance.show import check_and_show
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # its server and its folder end with it, as by ctrl-C
     return check_and_show(settings, spec, console)
 
 
+def _reread_log(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
+    from ml_assets.prediction_log import day_folder, publish_day, reread
+    from ml_assets.prediction_log.set_aside import set_aside, set_aside_path
+
+    found, days = reread(settings, spec.name)
+    for day in days:
+        if day_folder(settings, spec.name, day).exists():  # other days are published when their turn comes
+            publish_day(settings, spec, day)
+    console.print(f"{spec.name}: {found.text}", soft_wrap=True)
+    if not given.set_aside:
+        return int(bool(found.left or found.bad))
+    fresh = set_aside(settings, spec.name)
+    for each in fresh[:20]:
+        console.print(f"  {each.text}", soft_wrap=True, markup=False)
+    path = set_aside_path(settings, spec.name)
+    console.print(f"{len(fresh):,} bad lines set aside: days go on without them; noted in {path}", soft_wrap=True)
+    if found.left:
+        console.print("What could not be read is not set aside: put the disk right, or move its segment away")
+    return int(bool(found.left))
+
+
 def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, console: Console) -> int:
-    from serving.stream_process import become_stream
+    from serving.stream.process import become_stream
 
     if spec.serving.streaming is None:
         raise ValueError(
@@ -166,6 +177,8 @@ def _stream(settings: Settings, spec: ModelSpec, given: argparse.Namespace, cons
     become_stream(settings, spec.name)
 
 
+FILES_ONLY = ("rollback", "served-at")
+"""Commands that work on a full disk: they need no Dagster instance, and do not prepare one."""
 NAMING = ("check-model",)
 """Commands that name their model instead of taking the first one."""
 REASON = (("--reason",), {"default": "by hand", "help": "for the journal"})
@@ -188,7 +201,22 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
         [(("version",), {"help": "version id"})],
         _reproduce,
     ),
-    "rollback": ("put the previous version back, or end the release under way", [REASON], _rollback),
+    "seal": (
+        "let a version and its evaluation count as published that are from before they were sealed with a hash",
+        [(("version",), {"help": "version id; refused unless its content has this address"})],
+        _seal,
+    ),
+    "rollback": (
+        "put the previous version back, or end the release under way",
+        [
+            (
+                ("--to",),
+                {"metavar": "VERSION", "help": "put this published version back instead"},
+            ),
+            REASON,
+        ],
+        _rollback,
+    ),
     "release": (
         "show the release under way, or begin one",
         [
@@ -213,7 +241,20 @@ COMMANDS: dict[str, tuple[str, list[tuple[tuple[str, ...], dict[str, Any]]], Com
             (("--keys",), {"help": "columns, comma between, the ranked one last; those of the model's spine"}),
             (("--k",), {"type": int, "help": "rows kept per group; as many as the service gives"}),
         ],
-        _score,
+        score,
+    ),
+    "reread-log": (
+        "read the bad lines of the prediction log again, once their reason is put right; 0 when none is left",
+        [
+            (
+                ("--set-aside",),
+                {
+                    "action": "store_true",
+                    "help": "go on without those that are still bad; they are kept",
+                },
+            ),
+        ],
+        _reread_log,
     ),
     "stream": ("answer the model's topic of requests until ctrl-C or SIGTERM", [], _stream),
     "served-at": (

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.declared import FeatureFile
-from ml_assets.files import write_text_atomically
-from ml_assets.ingestion.spec import SourceSpec
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import PROJECT
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import PROJECT
+from ml_assets.config.source_spec import SourceSpec
+from ml_assets.storage.files import write_text_atomically
 
 FOLDER = PROJECT / "docs" / "schemas"
 

@@ -7,8 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from ml_assets.settings import Settings, load_settings
-from serving.process import status, stop
+from ml_assets.config.settings import Settings, load_settings
+from ml_assets.config.yaml_file import ConfigError
+from serving.deploy.process import status, stop
+from serving.http.admission import open_to_all
 
 GRACE = "5"
 """Seconds that requests under way get when the server is stopped."""
@@ -23,13 +25,15 @@ def main() -> int:
         command.add_argument("model", nargs="?", help="only this model's")
     run = commands.add_parser("run", help="become the server of a bento (internal)")
     run.add_argument("bento", type=Path)
-    for option in ("home", "shop", "host", "port", "scratch"):
-        run.add_argument(f"--{option}", required=True)
-    run.add_argument("--replay", action="store_true")
+    run.add_argument("--scratch", required=True)
     given = parser.parse_args()
     if given.command == "run":
         _become_server(given)
-    settings = load_settings()
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     models = [given.model] if given.model else sorted(path.name for path in settings.shop_home.glob("models/*"))
     found = [_act(given.command, settings, model) for model in models]
     if not any(found):
@@ -50,13 +54,13 @@ def _act(command: str, settings: Settings, model: str) -> bool:
 
 
 def _become_server(given: argparse.Namespace) -> None:
-    secret = load_settings().redis_password  # by the environment: arguments are for everybody to read
-    where = {name: getattr(given, name) for name in ("home", "shop", "host", "port", "replay")}
-    Settings(**where, redis_password=secret).export()
+    settings = load_settings()  # by the environment: arguments are for everybody to read
+    warning = open_to_all(settings.host, settings)
+    if warning:
+        print(warning, file=sys.stderr, flush=True)
     # BentoML empties a folder below its home when it starts: each server gets its own.
     os.environ["BENTOML_HOME"] = given.scratch
-    os.environ["OMP_NUM_THREADS"] = "1"
-    serve = ["-m", "bentoml", "serve", str(given.bento), "--host", given.host, "--port", given.port]
+    serve = ["-m", "bentoml", "serve", str(given.bento), "--host", settings.host, "--port", str(settings.port)]
     serve += ["--timeout-graceful-shutdown", GRACE]
     os.chdir(given.bento)
     os.execv(sys.executable, [sys.executable, *serve])  # noqa: S606 - the process id must stay

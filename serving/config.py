@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from ml_assets.learning.streaming import StreamingSpec
+from ml_assets.config.keys import KeyForm
+from ml_assets.config.model_config import Route
+from ml_assets.config.numbers import Bounds
+from ml_assets.config.settings import Settings
+from ml_assets.config.streaming_config import StreamingSpec
 from ml_assets.registry.pointer import Pointer
-from ml_assets.settings import Settings
 
 BAKED = Path(__file__).resolve().parent.parent / "baked"
 """Folder inside the bento, beside the code; there is none in the project itself."""
 CONFIG = "service.json"
-OWN_PATHS = {"/feedback", "/readyz", "/livez", "/healthz", "/metrics"}
 
 
 class BakedVersion(BaseModel):
@@ -37,26 +39,29 @@ class ServiceConfig(BaseModel):
 
     model_name: str = "none"
     task: Literal["ranking", "binary", "regression"] = "ranking"
-    keys: tuple[str, ...] = Field(default=(), description="of an event: join keys a request names")
-    request: tuple[str, ...] = Field(default=(), description="of an event: numbers a request names")
-    feature_service: str = "none"
-    route: str = Field(default="/recommend", pattern=r"^/[a-z0-9_/-]+$")
+    keys: tuple[str, ...] = Field(default=(), description="join keys a request names while no version serves")
+    request: tuple[str, ...] = Field(default=(), description="numbers a request names while no version serves")
+    forms: dict[str, KeyForm] = Field(default={}, description="how join keys are written, of versions that do not say")
+    bounds: dict[str, Bounds] = Field(default={}, description="what numbers may be while no version serves")
+    feature_service: str = Field(default="none", description="of versions that do not say which they were trained on")
+    route: Route = "/recommend"
     k: int = 10
     max_k: int = 100
     workers: int = 1
     exploration: float = Field(default=0.0, ge=0, le=0.5)
     holdback: float = Field(default=0.0, ge=0, le=0.5)
     feature_timeout_ms: float = Field(default=50.0, gt=0)
+    max_feature_age_hours: float | None = Field(default=None, gt=0, description="none: as old as they are")
+    last_day: date | None = Field(default=None, description="of the source's calendar: nothing newer is to come")
     streaming: StreamingSpec | None = None
     code: str = Field(default="", description="digest of everything that only a restart can change")
     baked: BakedVersion | None = None
 
-    @field_validator("route")
-    @classmethod
-    def _free(cls, route: str) -> str:
-        if route in OWN_PATHS:
-            raise ValueError(f"{route} is the service's own path: choose another one")
-        return route
+    def stale(self, pointer: Pointer, now: float) -> bool:
+        """Whether the features are older than promised; Unix seconds. What knows the last day there is never is."""
+        if self.max_feature_age_hours is None or (self.last_day and pointer.as_of.date() > self.last_day):
+            return False
+        return now - pointer.now > 3600 * self.max_feature_age_hours
 
     @property
     def tag(self) -> str:

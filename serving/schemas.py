@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,19 +13,32 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from ml_assets.config.keys import ASKED, LONGEST, canonical
+from ml_assets.config.limits import FIRST_YEAR, LAST_YEAR
+
 MAX_BODY = 128 * 1024
 """Largest request body in bytes."""
 MAX_CANDIDATES = 500
 MAX_SESSION = 100
 MAX_EVENTS = 100
-MAX_ID = 64
+MAX_ID = LONGEST
 REPORTED = 10
 """Problems an answer lists at most: a hostile body must not buy a large reply."""
-FIRST_YEAR, LAST_YEAR = 1970, 2200
-"""Times outside could not be turned into UTC, or into a nanosecond timestamp."""
 
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""An identifier as the shop writes it: no control characters, at most `MAX_ID` characters."""
+
+def _id(said: object) -> str:
+    """An identifier as the tables have it."""
+    try:
+        read = canonical(said)
+    except ValueError as error:
+        raise PydanticCustomError("no_id", "Input is no identifier: {asked}", {"asked": str(error)}) from None
+    if read is None:
+        raise PydanticCustomError("no_id", "Input is no identifier: {asked}", {"asked": ASKED})
+    return read
+
+
+Id = Annotated[str, BeforeValidator(_id)]
+"""An identifier: read as ingestion reads it, or refused."""
 
 
 def _moment(said: object, info: ValidationInfo) -> datetime | None:
@@ -92,6 +107,7 @@ class FeedbackRequest(Strict):
     """The body of `POST /feedback`."""
 
     prediction_id: str = Field(pattern=r"^[0-9a-f]{32}$", description="as the answer said it")
+    feedback_token: str = Field(pattern=r"^[0-9a-f]{64}$", description="as the answer said it")
     events: list[FeedbackEvent] = Field(min_length=1, max_length=MAX_EVENTS)
 
 
@@ -156,13 +172,23 @@ def _parse(model: type[Body], body: bytes, context: dict[str, Any]) -> Body:
     if len(body) > MAX_BODY:
         raise Refusal(413, f"the body is larger than {MAX_BODY} bytes")
     try:
-        return model.model_validate_json(body, context=context)
+        read = model.model_validate_json(body, context=context)
+        json.loads(body, object_pairs_hook=_once)
+        return read
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
     if problems[0]["type"] == "json_invalid":
         raise Refusal(400, "the body is not valid JSON", (("body", problems[0]["msg"]),))
     fields = tuple((_field(problem["loc"]), problem["msg"]) for problem in problems[:REPORTED])
     raise Refusal(422, "the request is not valid", fields)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that says a field twice: nobody knows which value is meant."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+        fields = tuple((name[:MAX_ID], "Field is given more than once") for name in twice[:REPORTED])
+        raise Refusal(422, "the request is not valid", fields)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -11,13 +11,15 @@ from typing import Any, cast
 
 import bentoml
 
-from ml_assets.settings import load_settings
+from ml_assets.config.settings import load_settings
 from serving.config import load_config
-from serving.front_door import FrontDoor
-from serving.runtime import Runtime
+from serving.http.front_door import FrontDoor
+from serving.http.http_limits import install
+from serving.http.runtime import Runtime
 
 RUNTIME = Runtime(load_config(), load_settings())
 """This worker's state; it loads nothing until the worker starts."""
+install(RUNTIME.metrics.refused)
 
 
 @bentoml.service(

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from ml_assets.learning.spec import ModelSpec, SplitSpec, TrainingSpec
-from ml_assets.learning.training_set import DatasetRef
-from ml_assets.retrieval.spec import RetrievalSpec
-from ml_assets.settings import PROJECT, QUIET, Settings, load_settings
+from ml_assets.config.model_spec import ModelSpec, SplitSpec, TrainingSpec
+from ml_assets.config.retrieval_config import RetrievalSpec
+from ml_assets.config.settings import PROJECT, QUIET, Settings, load_settings
+from ml_assets.datasets.training_set import DatasetRef
 
 os.environ.update(QUIET)
+hypothesis.settings.register_profile("untimed", deadline=None)  # no test measures time
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow sqlite file with empty tables (making one takes seconds, copying it none)."""
-    from ml_assets.learning.tracking import open_mlflow
+    from ml_assets.registry.mlflow_client import open_mlflow
 
     settings = Settings(home=tmp_path_factory.mktemp("mlflow"), shop="simulated")
     open_mlflow(settings)
@@ -98,7 +101,7 @@ def shop_spec() -> ModelSpec:
 def built(tiny_shop: Settings, shop_spec: ModelSpec) -> DatasetRef:
     """The tiny shop's training set."""
     from feature_repo.store import open_store
-    from ml_assets.learning.dataset import build_training_set
+    from ml_assets.datasets.build import build_training_set
 
     return build_training_set(shop_spec, tiny_shop, open_store(tiny_shop))
 

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.files import sha256_file
-from ml_assets.learning.fingerprint import code_version, described, sources
-from ml_assets.learning.simple_baselines import write_baselines
-from ml_assets.learning.spec import GateSpec, ModelSpec, SplitSpec, Task, TrainingSpec, TuningSpec
-from ml_assets.learning.training_set import DatasetRef
+from ml_assets.config.model_spec import GateSpec, ModelSpec, SplitSpec, Task, TrainingSpec, TuningSpec
+from ml_assets.datasets.code import data_code, version_of
+from ml_assets.datasets.fingerprint import described
+from ml_assets.datasets.tabular_baselines import write_baselines
+from ml_assets.datasets.training_set import DatasetRef
+from ml_assets.storage.files import sha256_file
 
 FEATURES = ("request__size", "request__hour", "place__trips_28d", "place__noise")
 PARTS = {"train": 30, "validation": 6, "test": 10, "holdout": 4}
@@ -98,8 +99,8 @@ def _manifest(folder: Path, spec: ModelSpec) -> dict:
         "split": split,
         "counts": counts,
         "data": {"mart_events": "d1"},
-        "code": code_version(),
+        "code": version_of(data_code(spec)),
         "spec": described(spec),
-        "sources": sources(),
+        "sources": data_code(spec),
         "files": {file.name: sha256_file(file) for file in sorted(folder.iterdir())},
     }

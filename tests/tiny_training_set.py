@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.files import sha256_file
-from ml_assets.learning.fingerprint import code_version, described, sources
-from ml_assets.learning.spec import GateSpec, ModelSpec, SplitSpec, TrainingSpec, TuningSpec
-from ml_assets.learning.training_set import DatasetRef
+from ml_assets.config.model_spec import GateSpec, ModelSpec, SplitSpec, TrainingSpec, TuningSpec
+from ml_assets.datasets.code import data_code, version_of
+from ml_assets.datasets.fingerprint import described
+from ml_assets.datasets.training_set import DatasetRef
+from ml_assets.storage.files import sha256_file
 
 FEATURES = ("retrieval__own", "customer__orders", "product__buyers_28d", "noise")
 FIRST_DECISION = datetime(2011, 10, 10)
@@ -174,7 +175,7 @@ def _manifest(folder, days, parts, rows, truths) -> dict:
         "split": split,
         "counts": counts,
         "data": {"warehouse": "w1", "last_event_day": "2011-12-04"},
-        "code": code_version(),
-        "sources": sources(),
+        "code": version_of(data_code(small_spec())),
+        "sources": data_code(small_spec()),
         "files": {file.name: sha256_file(file) for file in sorted(folder.iterdir())},
     }

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.settings import PROJECT, Settings
 
 FIRST_DAY = dt.date(2011, 8, 15)
 DAYS = 14 * 7

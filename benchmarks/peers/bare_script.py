@@ -20,9 +20,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.learning.spec import ModelSpec, model_specs
-from ml_assets.settings import SHOP, Settings, load_settings
+from ml_assets.config.model_spec import ModelSpec, model_specs
+from ml_assets.config.settings import SHOP, Settings, load_settings
+from ml_assets.config.source_spec import SourceSpec, load_source
+from ml_assets.ingestion.days.ledger import days_between
 
 PRELOADED = ("duckdb", "pyarrow.parquet", "feast", "lightgbm", "mlflow", "optuna", "matplotlib.pyplot", "scipy.sparse")
 
@@ -106,13 +107,13 @@ def ingested(table: str) -> Callable[[Task, Done], dict[str, Any]]:
 
     def stage(task: Task, done: Done) -> dict[str, Any]:
         from ml_assets.ingestion.audit import count_rows
+        from ml_assets.ingestion.days.report import decide_quarantine
         from ml_assets.ingestion.ingest import ingest
-        from ml_assets.ingestion.report import decide_quarantine
         from ml_assets.ingestion.traffic import traffic
 
         report = ingest(task.source, table, task.settings, task.first, task.last)
         tolerated = decide_quarantine(report, task.source.table(table))
-        good, bad = count_rows(task.settings.lake, table, task.first, task.last)
+        good, bad = count_rows(task.settings.lake, table, days_between(task.first, task.last))
         usual = traffic(task.settings, task.source, table, task.last)
         _hold(tolerated.ok and report.rows_in == good + bad and usual.ok, tolerated.text, usual.text)
         return {"rows": good}
@@ -147,7 +148,7 @@ def online_store(task: Task, done: Done) -> dict[str, Any]:
     """The newest feature values of every key, for the model server."""
     from feature_repo.online import materialize
     from feature_repo.store import open_store
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     return {"rows": sum(materialize(open_store(task.settings), as_of(task.settings)).values())}
 
@@ -156,7 +157,7 @@ def offline_equals_online(task: Task, done: Done) -> dict[str, Any]:
     """Training and serving read the same feature values."""
     from feature_repo.parity import check_parity
     from feature_repo.store import open_store
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     _hold(check_parity(open_store(task.settings), as_of(task.settings)).ok, "offline and online differ")
     return {}
@@ -165,7 +166,7 @@ def offline_equals_online(task: Task, done: Done) -> dict[str, Any]:
 def training_set(task: Task, done: Done) -> dict[str, Any]:
     """Candidates and features as of each decision, with labels."""
     from feature_repo.store import open_store
-    from ml_assets.learning.dataset import build_training_set
+    from ml_assets.datasets.build import build_training_set
 
     dataset = build_training_set(task.spec, task.settings, open_store(task.settings))
     rows = sum(count.rows for count in dataset.manifest.counts.values())
@@ -184,14 +185,14 @@ def refit(task: Task, done: Done) -> dict[str, Any]:
 
 def tuning(task: Task, done: Done) -> dict[str, Any]:
     """The best hyperparameters of the search."""
-    from ml_assets.learning.tune import tune
+    from ml_assets.training.tune import tune
 
     return dict(tune(task.spec, task.settings, _dataset(done)).params)
 
 
 def candidate(task: Task, done: Done) -> dict[str, Any]:
     """A trained, published version."""
-    from ml_assets.learning.train import train_once
+    from ml_assets.training.train import train_once
 
     version = train_once(task.spec, task.settings, _dataset(done), done["tuning"]).version
     return {"version": version.version, "path": str(version.path)}
@@ -199,7 +200,7 @@ def candidate(task: Task, done: Done) -> dict[str, Any]:
 
 def evaluation(task: Task, done: Done) -> dict[str, Any]:
     """The candidate next to every baseline, over the full catalogue."""
-    from ml_assets.learning.evaluate import evaluate, evaluation_folder
+    from ml_assets.evaluation.evaluate import evaluate, evaluation_folder
     from ml_assets.registry.promote import champion
     from ml_assets.registry.versions import load_version
 
@@ -210,7 +211,7 @@ def evaluation(task: Task, done: Done) -> dict[str, Any]:
 
 def champion(task: Task, done: Done) -> dict[str, Any]:
     """What should serve; the candidate where nothing beats the baselines, so that there is something to go on with."""
-    from ml_assets.registry.gate import pass_gate
+    from ml_assets.evaluation.apply_gate import pass_gate
 
     version = Path(done["candidate"]["path"])
     passed = pass_gate(task.spec, task.settings, version, Path(done["evaluation"]["path"]))
@@ -227,7 +228,7 @@ def retrieval_index(task: Task, done: Done) -> dict[str, Any]:
 
 def service(task: Task, done: Done) -> dict[str, Any]:
     """The Bento with champion and index."""
-    from serving.build import build_bento
+    from serving.deploy.build import build_bento
 
     index = done["retrieval_index"]
     as_of, version = datetime.fromisoformat(index["as_of"]), Path(done["champion"]["path"])
@@ -238,14 +239,14 @@ def service(task: Task, done: Done) -> dict[str, Any]:
 def batch_predictions(task: Task, done: Done) -> dict[str, Any]:
     """A list for every active customer."""
     from feature_repo.store import open_store
-    from ml_assets.learning.batch import predict_day
+    from ml_assets.scoring.batch import predict_day
 
     store, version = open_store(task.settings), Path(done["champion"]["path"])
     return {"rows": predict_day(task.spec, task.settings, store, version, task.last).rows}
 
 
 def _dataset(done: Done) -> Any:
-    from ml_assets.learning.training_set import DatasetRef
+    from ml_assets.datasets.training_set import DatasetRef
 
     return DatasetRef(Path(done["training_set"]["path"]))
 

@@ -16,10 +16,10 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from benchmarks.peers.feast_sqlite import open_plain
+from ml_assets.config.settings import load_settings
 from ml_assets.registry.pointer import require_pointer
 from ml_assets.registry.versions import load_version
 from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.settings import load_settings
 
 POINTER, FEAST, SERVICE = "BENCH_POINTER", "BENCH_FEAST", "BENCH_SERVICE"
 """Variables: the pointer to the version to serve, the folder of the filled Feast store, the feature service."""

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.peers.feast_sqlite import open_plain
 from benchmarks.speed.online_contestants import SHOWN, p99
 from benchmarks.speed.online_data import AS_OF, FEATURES, NOW, Logs, shop_requests
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
 
 BEGINNING = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -57,11 +57,10 @@ def shop(folder: str, home: str, count: int) -> dict[str, Any]:
     """Materialize the shop's views, then read all features of one served request."""
     settings = Settings(home=Path(home), shop="simulated")
     store = open_plain(settings, _empty(folder))
-    from feature_repo import services
+    from benchmarks.peers.on_demand import definitions
     from feature_repo.store import SERVICE_FEATURES
-    from feature_repo.views import VIEWS
 
-    store.apply([*services.ENTITIES, *services.REQUESTS, *VIEWS, services.derived, *services.SERVICES])
+    store.apply(definitions())
     seconds = _materialize(store)
     service, names = store.get_feature_service("product_recommender"), SERVICE_FEATURES["product_recommender"]
 

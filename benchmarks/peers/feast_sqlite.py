@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -42,9 +42,8 @@ def fill(settings: Settings, folder: Path, as_of: datetime) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     store = open_plain(settings, folder)
-    from feature_repo import services
-    from feature_repo.views import VIEWS
+    from benchmarks.peers.on_demand import definitions
 
-    store.apply([*services.ENTITIES, *services.REQUESTS, *VIEWS, services.derived, *services.SERVICES])
+    store.apply(definitions())
     store.materialize(datetime(2000, 1, 1, tzinfo=UTC), as_of.replace(tzinfo=as_of.tzinfo or UTC))
     done.write_text(str(as_of))

@@ -13,12 +13,12 @@ from typing import Any
 import lightgbm
 import optuna
 
-from ml_assets.learning import ranker
-from ml_assets.learning.sampling import sample_groups
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import Part
-from ml_assets.learning.training_set import DatasetRef, Rows, load_frame, load_rows
-from ml_assets.learning.tune import SPACE
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.datasets.sampling import sample_groups
+from ml_assets.datasets.split import Part
+from ml_assets.datasets.training_set import DatasetRef, Rows, load_frame, load_rows
+from ml_assets.training import booster as ranker
+from ml_assets.training.tune import SPACE
 
 
 def search(dataset: str, spec: str, threads: int) -> dict[str, Any]:

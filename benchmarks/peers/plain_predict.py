@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from ml_assets.registry.versions import load_version
 
@@ -31,11 +32,12 @@ def best(rows: pd.DataFrame, keys: list[str], k: int) -> pd.DataFrame:
 
 def predict_day(*, home: str, shop: str, version: str, day: str, out: str, chunk: int) -> dict[str, Any]:
     """The day's lists by a point-in-time join per chunk of customers, as one writes it with Feast at hand."""
+    from feature_repo.historical import joined
     from feature_repo.store import open_store
-    from ml_assets.learning.batch import active_customers, index_as_of
-    from ml_assets.learning.decisions import at_decision, candidate_table, midnight
-    from ml_assets.learning.spec import model_specs
-    from ml_assets.settings import SHOP, Settings
+    from ml_assets.config.model_spec import model_specs
+    from ml_assets.config.settings import SHOP, Settings
+    from ml_assets.datasets.cutoffs import at_decision, candidate_table, midnight
+    from ml_assets.scoring.batch import active_customers, index_as_of
 
     settings, (spec,), ref = Settings(home=Path(home), shop=shop), model_specs(SHOP), load_version(Path(version))
     as_of = midnight(date.fromisoformat(day) + timedelta(days=1))
@@ -45,8 +47,7 @@ def predict_day(*, home: str, shop: str, version: str, day: str, out: str, chunk
     lists = []
     for start in range(0, len(customers), chunk):
         entities = at_decision(candidate_table(index, customers[start : start + chunk], spec), as_of, spec).to_pandas()
-        service = store.get_feature_service(spec.feature_service)
-        rows = store.get_historical_features(entities, service, full_feature_names=True).to_df()
+        rows = pa.concat_tables(joined(store, spec.feature_service, entities)).to_pandas()
         x = rows[list(ref.features)].astype("float32")
         scored = rows.assign(score=ref.booster().predict(x, num_threads=settings.threads))
         lists.append(best(scored, [spec.entity, spec.time, spec.item], spec.serving.k))

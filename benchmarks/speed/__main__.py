@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks.speed.result import LATEST, QUICK, keep, read, show
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
 
 ITEMS = ("offline", "online", "serving", "batch", "tuning", "orchestration", "growth")
 """Modules of this package; each has `measure(quick, work) -> Iterator[Result]`."""

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings
 from benchmarks.speed.result import Result
-from ml_assets.files import replace_file
-from ml_assets.learning.spec import SHOP, ModelSpec, model_specs
-from ml_assets.learning.split import Part
-from ml_assets.learning.training_set import ROWS as ROWS_FILE
+from ml_assets.config.model_spec import SHOP, ModelSpec, model_specs
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.split import Part
+from ml_assets.datasets.training_set import ROWS as ROWS_FILE
 from ml_assets.registry.versions import list_versions, load_version
-from ml_assets.settings import Settings
+from ml_assets.storage.files import replace_file
 
 ROWS = {True: (400_000,), False: (1_000_000, 4_000_000)}
 """Rows scored, and (not quick) four times as many: what is constant shows in the memory."""
@@ -71,7 +71,7 @@ def _scoring(spec: ModelSpec, settings: Settings, version: Path, frame: Path, *,
 
 
 def _day(spec: ModelSpec, settings: Settings, version: Path, folder: Path) -> Result:
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     home, out = _copy(settings, folder / "home"), folder / "day.parquet"
     day = (as_of(settings) - timedelta(days=1)).date().isoformat()
@@ -93,7 +93,7 @@ def _day(spec: ModelSpec, settings: Settings, version: Path, folder: Path) -> Re
 
 def score(*, version: str, frame: str, out: str, keys: list[str], k: int, threads: int) -> dict[str, Any]:
     """Ours: the file through `score_file`."""
-    from ml_assets.learning.scored_file import score_file
+    from ml_assets.scoring.scored_file import score_file
 
     ref = load_version(Path(version))
     ref.booster()  # imports LightGBM before the clock runs
@@ -123,7 +123,7 @@ def bare_predict(version: str, frame: str, threads: int) -> dict[str, Any]:
 def predict_day(home: str, shop: str, version: str, day: str) -> dict[str, Any]:
     """Ours: the day through `predict_day`, from the warehouse to the published file."""
     from feature_repo.store import open_store
-    from ml_assets.learning import batch
+    from ml_assets.scoring import batch
 
     load_version(Path(version)).booster()
     settings, (spec,) = Settings(home=Path(home), shop=shop), model_specs(SHOP)

@@ -18,7 +18,7 @@ from statistics import median
 from tempfile import TemporaryFile
 from typing import Any
 
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
 
 MARK = "@benchmark "
 

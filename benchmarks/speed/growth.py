@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.speed.result import Result
 from benchmarks.speed.stages import QUICK_UNTIL, Bare, Stage, bare, size
-from ml_assets.files import replace_file
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
+from ml_assets.storage.files import replace_file
 
 FULL, QUICK = (0.1, 1.0, 10.0), (0.01, 0.03)
 PLOT = PROJECT / "docs" / "growth.svg"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.settings import PROJECT, Settings
 
 FULL, SMALL = "simulated", "simulated_tenth"
 """The shop of `make demo` (about a million events, four minutes), and a tenth of it."""

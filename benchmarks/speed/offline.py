@@ -28,7 +28,7 @@ from benchmarks.speed.offline_data import (
     references,
 )
 from benchmarks.speed.result import Result
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
 
 THREADS, MEMORY = 2, "4GB"
 PEERS = PROJECT / ".peers"

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.files import replace_file
+from ml_assets.storage.files import replace_file
 
 FIRST_DAY = "2025-01-01"
 DAYS = 180

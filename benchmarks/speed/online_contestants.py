@@ -15,7 +15,8 @@ import duckdb
 import numpy as np
 
 from benchmarks.speed.online_data import AS_OF, FEATURES, NOW, Logs, shop_requests
-from ml_assets.settings import Settings, load_settings, store_address
+from ml_assets.config.settings import Settings, load_settings
+from ml_assets.config.store_address import store_address
 
 PAUSE = 0.001
 SHOWN = 5
@@ -164,7 +165,7 @@ def floor_logs(logs: dict[str, Any], path: str, count: int) -> dict[str, Any]:
 
 def floor_shop(home: str, count: int) -> dict[str, Any]:
     """One prepared statement per view on wide tables of the columns that are read; no features derived."""
-    from feature_repo.description import description_path, read_description
+    from feature_repo.stores.description import description_path, read_description
 
     settings = _settings(home)
     requests = shop_requests(settings, count)

@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
-from ml_assets.files import replace_file
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.storage.files import replace_file
 
 AS_OF = datetime(2025, 1, 10)
 NOW = (AS_OF - datetime(1970, 1, 1)).total_seconds()

@@ -21,7 +21,7 @@ from benchmarks.speed import child
 from benchmarks.speed.orchestration_jobs import DAY, EMPTY, GRAPH, STEPS
 from benchmarks.speed.result import Result
 from benchmarks.speed.stages import PORT, QUICK_UNTIL, SHOP, bare, fresh_home, history, size, table_counts
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
 
 HERE = "benchmarks.speed.orchestration"
 FULL, QUICK = 10.0, 0.03
@@ -91,7 +91,7 @@ def agree(what: str, ours: object, bare: object) -> None:
 
 def run_ingest(home: str, first: str, last: str) -> dict[str, Any]:
     """The job `ingest` over all days."""
-    from ml_assets.runs import range_tags
+    from ml_assets.execution.runs import range_tags
 
     settings = _deployment(home)
     return {**_run(settings, "ingest", range_tags(first, last)), "tables": table_counts(settings)}
@@ -122,7 +122,7 @@ def run_empty(home: str, job: str) -> dict[str, Any]:
 
 
 def _deployment(home: str) -> Settings:
-    from ml_assets.runs import dagster_home
+    from ml_assets.execution.runs import dagster_home
 
     settings = Settings(home=Path(home), shop=SHOP, port=PORT)
     os.environ["ML_ASSETS_DATA"] = ""  # `make DATA=...` is for another shop
@@ -133,7 +133,7 @@ def _deployment(home: str) -> Settings:
 
 def _run(settings: Settings, job: str, tags: dict[str, str]) -> dict[str, Any]:
     """A job as the demo runs it: seconds from its start to its end, those of each step, memory of all its processes."""
-    from ml_assets.runs import execute_job
+    from ml_assets.execution.runs import execute_job
 
     log = settings.home / f"{job}.log"
     with Memory() as memory:

@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.config.settings import SHOP
 from ml_assets.defs.jobs import DATA_GROUPS, FEATURE_STORE, of_models
 from ml_assets.defs.resources import forked
-from ml_assets.settings import SHOP
 
 GRAPH, DAY = "train_without_server", "day_without_server"
 STEPS = 4

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.result import LATEST, read
-from ml_assets.files import write_text_atomically
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
+from ml_assets.storage.files import write_text_atomically
 
 HEADINGS = ("what", "scale", "ours", "peer", "floor", "ours/peer", "ours/floor", "peak MB")
 BEGIN, END = "<!-- bench: begin -->\n", "<!-- bench: end -->\n"

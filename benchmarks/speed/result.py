@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.files import write_text_atomically
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
+from ml_assets.storage.files import write_text_atomically
 
 RESULTS = PROJECT / "benchmarks" / "results"
 LATEST = RESULTS / "latest.json"

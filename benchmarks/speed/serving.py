@@ -23,11 +23,12 @@ from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings, free_port
 from benchmarks.speed.result import Result
 from benchmarks.speed.serving_servers import Server, bentoml, require_agreement, uvicorn
-from ml_assets.learning.spec import ModelSpec, load_model_spec
-from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer, write_pointer
+from ml_assets.config.model_spec import ModelSpec, load_model_spec
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer
 from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.settings import PROJECT, Settings
-from serving.build import BentoRef, build_bento
+from serving.deploy.build import BentoRef, build_bento
 
 MODEL = "product_recommender"
 CANDIDATES, REQUESTS, COMPARED = 100, 2000, 40

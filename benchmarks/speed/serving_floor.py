@@ -12,14 +12,14 @@ from typing import Any
 
 import orjson
 
+from ml_assets.config.settings import load_settings
 from ml_assets.registry.pointer import pointer_path, require_pointer
-from ml_assets.settings import load_settings
 from serving.config import ServiceConfig, load_config
-from serving.front_door import FrontDoor
-from serving.loader import load
-from serving.runtime import Runtime
+from serving.http.front_door import FrontDoor
+from serving.http.runtime import Runtime
+from serving.model.loader import load
+from serving.model.scorer import score
 from serving.schemas import RecommendRequest
-from serving.scorer import score
 
 BENTO = "BENCH_BENTO"
 JSON = [(b"content-type", b"application/json")]
@@ -38,7 +38,7 @@ def without_bentoml() -> App:
 
 
 def scorer() -> App:
-    """Request in, `serving.scorer.score`, answer out: no router, no log, no metrics, no release."""
+    """Request in, `serving.model.scorer.score`, answer out: no router, no log, no metrics, no release."""
     config = _config()
     pointer = require_pointer(pointer_path(load_settings(), config.model_name))
     loaded = load(pointer, config.feature_service, feature_timeout_ms=config.feature_timeout_ms)

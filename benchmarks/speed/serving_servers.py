@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 
 from benchmarks.speed.home import free_port
-from ml_assets.settings import PROJECT, Settings
-from serving.build import BentoRef
-from serving.process import start, stop
+from ml_assets.config.settings import PROJECT, Settings
+from serving.deploy.build import BentoRef
+from serving.deploy.process import start, stop
 
 PATIENCE = 120.0
 TOLERANCE = 1e-5
@@ -60,7 +60,8 @@ def uvicorn(app: str, env: Mapping[str, str], *options: str) -> Iterator[Server]
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--no-access-log", "--log-level", "warning", *options]
-    process = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, "OMP_NUM_THREADS": "1", **env})
+    quiet = {"OMP_NUM_THREADS": "1", "ML_ASSETS_API_KEY": ""}
+    process = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **quiet, **env})
     try:
         server = Server(f"http://127.0.0.1:{port}", (process.pid,))
         _wait(server.url, process)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import child
-from ml_assets.files import publish_folder, write_text_atomically
-from ml_assets.ingestion.spec import load_source
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import load_source
+from ml_assets.storage.files import publish_folder, write_text_atomically
 
 SHOP = "simulated"
 QUICK_UNTIL = "training_set"
@@ -123,7 +123,7 @@ def compile_sql(sql: str, first: str, last: str) -> dict[str, Any]:
     """Have dbt compile its models and data tests for a first build, in the order to run them in (not timed)."""
     from dbt.cli.main import dbtRunner
 
-    from ml_assets.settings import load_settings
+    from ml_assets.config.settings import load_settings
 
     settings = load_settings()
     settings.export()

@@ -27,9 +27,9 @@ from typing import Any
 from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings
 from benchmarks.speed.result import Result
-from ml_assets.learning.spec import SHOP, ModelSpec, TuningSpec, model_specs
-from ml_assets.learning.training_set import DatasetRef
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import SHOP, ModelSpec, TuningSpec, model_specs
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.training_set import DatasetRef
 
 SEEDS = {True: (7,), False: (7, 8, 9, 10, 11)}
 TRIALS = {True: 5, False: 12}
@@ -119,7 +119,7 @@ def search(*, dataset: str, spec: str, threads: int, home: str, reach: float | N
     import lightgbm as _lightgbm  # noqa: F401 - before the clock runs
     import optuna
 
-    from ml_assets.learning.tune import open_study, tune
+    from ml_assets.training.tune import open_study, tune
 
     model = ModelSpec.model_validate_json(spec)
     settings = Settings(home=Path(home), shop="simulated", threads=threads)
@@ -144,10 +144,10 @@ def one_trial(*, dataset: str, spec: str, threads: int, params: dict[str, Any]) 
     """The floor: read, bin, train with these parameters until it gets no better."""
     import lightgbm as _lightgbm  # noqa: F401
 
-    from ml_assets.learning import ranker
-    from ml_assets.learning.sampling import sample_groups
-    from ml_assets.learning.split import Part
-    from ml_assets.learning.training_set import load_frame, load_rows
+    from ml_assets.datasets.sampling import sample_groups
+    from ml_assets.datasets.split import Part
+    from ml_assets.datasets.training_set import load_frame, load_rows
+    from ml_assets.training import booster as ranker
 
     model, read = ModelSpec.model_validate_json(spec), DatasetRef(Path(dataset))
     settings = Settings(home=Path(dataset), shop="simulated", threads=threads)

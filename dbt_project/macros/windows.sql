@@ -102,7 +102,8 @@
 {#
     Sums over the last w days of everything that happens to an entity, as a change-point log: <measure>_<w>d, the key and
     event_day. `days` has a row per key and day with something in it; `measures` maps its columns to the types of their
-    sums, a whole number or a decimal, so that building day by day gives the same bits as building at once.
+    sums, which are exact (bigint, a decimal, or bignum of what `exact` made), so that building day by day gives the same
+    bits as building at once.
 #}
 {% macro windows_of(days, key, measures, windows) %}
 {%- set offsets = [0] + windows %}

@@ -24,16 +24,16 @@ from feast.data_source import DataSource
 from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
-from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import _get_requested_feature_views_to_features_dict
 from feast.value_type import ValueType
 
 from feature_repo.stores import asof_join, entity_rows, latest
 from feature_repo.stores.asof_join import Column, ViewJoin
+from feature_repo.stores.duckdb_source import relation
 from feature_repo.stores.entity_rows import EntityFrame
 from feature_repo.stores.retrieval import AsofRetrievalJob, LazyMetadata, TimeRange
-from feature_repo.stores.session import OfflineStoreError, one_row, open_session, readable, relation
+from feature_repo.stores.session import OfflineStoreError, one_row, open_session, readable
 
 _SQL_TYPES = {
     ValueType.STRING: "varchar",
@@ -94,16 +94,16 @@ class AsofOfflineStore(OfflineStore):
         time type. Moments count in microseconds.
 
         Raises:
-            OfflineStoreError: without entity rows; when read, if a key, the timestamp or a request column is missing.
+            OfflineStoreError: without entity rows, or for an on-demand view; when read, if a key or the timestamp is
+                missing.
         """
         if not isinstance(entity_df, get_args(EntityFrame)):
             raise OfflineStoreError("entity_df must be a DataFrame, an Arrow table, SQL or the path of Parquet files")
         corrections = config.offline_store.corrections or filter_by_created_timestamp
-        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        asked, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, on_demand)
+        _refuse_on_demand(feature_refs, feature_views)
+        asked, _ = _get_requested_feature_views_to_features_dict(feature_refs, feature_views, [])
         joins = [_view_join(config, view, names, full_feature_names, corrections) for view, names in asked.items()]
-        request = {name for view in on_demand for name in view.get_request_data_schema()}
-        needed = request | {key.name for join in joins for key in join.keys}
+        needed = {key.name for join in joins for key in join.keys}
 
         def query(connection: duckdb.DuckDBPyConnection) -> str:
             entities = entity_rows.load(connection, entity_df, needed)
@@ -119,7 +119,6 @@ class AsofOfflineStore(OfflineStore):
             config,
             query,
             full_feature_names=full_feature_names,
-            on_demand_feature_views=on_demand,
             metadata=LazyMetadata(list(feature_refs), sorted(needed), time_range),
         )
 
@@ -175,6 +174,17 @@ class AsofOfflineStore(OfflineStore):
             source = readable(connection, relation(data_source, config))
             sql = latest.fingerprint_sql(source, timestamp_field, until)
             return [str(each) for each in one_row(connection, sql)]
+
+
+def _refuse_on_demand(feature_refs: list[str], feature_views: list[FeatureView]) -> None:
+    projections: list[Any] = [view.projection for view in feature_views]
+    stored = {each.name_to_use() for each in projections}
+    others = sorted({reference.split(":")[0] for reference in feature_refs} - stored)
+    if others:
+        raise OfflineStoreError(
+            f"{', '.join(others)}: this store joins stored feature views; it computes no on-demand view, whose "
+            "function would be code in the registry. Ask for the features it takes, and compute it on the result."
+        )
 
 
 def _view_join(

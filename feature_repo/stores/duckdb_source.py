@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import duckdb
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_config import RepoConfig
 from feast.value_type import ValueType
 
-from feature_repo.stores.session import open_session, relation
+from feature_repo.stores.session import OfflineStoreError, open_session, parquet
 
 CLASS = "feature_repo.stores.duckdb_source.DuckDBSource"
+TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,2}")
+"""The name of a table, with or without its schema and database."""
 
 _VALUE_TYPES = {
     "VARCHAR": ValueType.STRING,
@@ -36,6 +40,15 @@ _VALUE_TYPES = {
     "TIMESTAMP_NS": ValueType.UNIX_TIMESTAMP,
     "TIMESTAMP WITH TIME ZONE": ValueType.UNIX_TIMESTAMP,
 }
+
+
+def _selects(query: str) -> bool:
+    """Whether it is a single statement that only reads: it comes from the registry too, and is part of larger ones."""
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error:
+        return False
+    return [statement.type for statement in statements] == [duckdb.StatementType.SELECT]
 
 
 def duckdb_to_feast_value_type(column_type: str) -> ValueType:
@@ -69,6 +82,10 @@ class DuckDBSource(DataSource):
             raise ValueError(f"DuckDBSource {name or table or ''!r}: give either table= or query=, not both")
         if not (name or table):
             raise ValueError("DuckDBSource: a query needs a name=")
+        if table and not TABLE.fullmatch(table):
+            raise ValueError(f"DuckDBSource {name or ''!r}: table={table!r} is not the name of a table")
+        if query and not _selects(query):
+            raise ValueError(f"DuckDBSource {name!r}: query= is not one select statement: {query!r}")
         self.table = table or ""
         self.query = query or ""
         super().__init__(
@@ -151,3 +168,26 @@ class DuckDBSource(DataSource):
     def source_datatype_to_feast_value_type() -> Callable[[str], ValueType]:
         """The function that maps DuckDB column types to Feast's."""
         return duckdb_to_feast_value_type
+
+
+def relation(source: Any, config: Any) -> str:
+    """What stands after `from` in SQL for a DuckDBSource or a FileSource of Parquet.
+
+    Raises:
+        OfflineStoreError: for any other source, or a file that is not Parquet.
+    """
+    from feast.data_format import ParquetFormat
+    from feast.infra.offline_stores.file_source import FileSource
+
+    if isinstance(source, DuckDBSource):
+        if not config.offline_store.database:
+            raise OfflineStoreError(f"source {source.name} needs `database:` in the offline store's configuration")
+        return source.get_table_query_string()
+    if isinstance(source, FileSource):
+        if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
+            raise OfflineStoreError(f"source {source.name}: only Parquet files are read, not {source.file_format}")
+        return parquet(FileSource.get_uri_for_file_path(config.repo_path, source.path))
+    raise OfflineStoreError(
+        f"source {getattr(source, 'name', source)} is a {type(source).__name__}: "
+        "this store reads DuckDBSource and FileSource"
+    )

@@ -54,8 +54,7 @@ def load(connection: duckdb.DuckDBPyConnection, given: EntityFrame, needed: set[
     missing = sorted(needed - set(types))
     if missing:
         raise OfflineStoreError(
-            f"the entity rows lack {', '.join(missing)}: the views and on-demand views asked for need them; "
-            f"there are {', '.join(types)}"
+            f"the entity rows lack {', '.join(missing)}: the views asked for need them; there are {', '.join(types)}"
         )
     timestamp = _timestamp(types)
     kept = "".join(f"{quote(name)} as c{at}, " for at, name in enumerate(types))

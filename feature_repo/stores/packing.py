@@ -65,7 +65,13 @@ def _whole(column: pa.ChunkedArray, kind: str) -> NDArray[np.int64]:
 
 
 def texts(column: pa.ChunkedArray) -> list[str]:
-    """Values of a key column as texts."""
+    """Values of a key column as texts; a whole number is written without a point.
+
+    Raises:
+        pyarrow.ArrowInvalid: when a column of floats has other numbers: they are no keys.
+    """
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.int64())
     return list(pc.cast(column, pa.string()).to_pylist())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,13 +63,11 @@ class AsofRetrievalJob(RetrievalJob):
         query: Query,
         *,
         full_feature_names: bool = False,
-        on_demand_feature_views: list[Any] | None = None,
         metadata: RetrievalMetadata | None = None,
     ) -> None:
         self._config = config
         self._query = query
         self._full_feature_names = full_feature_names
-        self._on_demand_feature_views = on_demand_feature_views or []
         self._metadata = metadata
 
     @property
@@ -78,8 +77,8 @@ class AsofRetrievalJob(RetrievalJob):
 
     @property
     def on_demand_feature_views(self) -> list[Any]:
-        """The on-demand views computed on top."""
-        return self._on_demand_feature_views
+        """None: this store computes none."""
+        return []
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
@@ -87,13 +86,17 @@ class AsofRetrievalJob(RetrievalJob):
         return self._metadata
 
     def to_tables(self) -> Iterator[pa.Table]:
-        """Yield the result in order, in tables of at most `batch_rows` rows, on-demand features included.
+        """Yield the result in order, in tables of at most `batch_rows` rows.
 
         There is at least one, if only an empty one. Memory is bounded by one slice plus DuckDB's limit,
         whatever the number of rows.
         """
-        for table in self._tables():
-            yield self._with_on_demand(table)
+        with open_session(self._config) as connection:
+            reader = connection.sql(self._query(connection)).to_arrow_reader(self._config.offline_store.batch_rows)
+            first = next(reader, None)
+            yield reader.schema.empty_table() if first is None else pa.Table.from_batches([first])
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the result in order as record batches."""
@@ -105,15 +108,12 @@ class AsofRetrievalJob(RetrievalJob):
 
         Memory is bounded as in `to_tables`.
         """
-        with published(Path(path)) as aside:
-            if self._on_demand_feature_views:
-                return write_parquet(self.to_tables(), aside)
-            with open_session(self._config) as connection:
-                # Only one thread can read tables that lie side by side; of a stream, all encode what it yields.
-                stream = connection.sql(self._query(connection)).to_arrow_reader(ROW_GROUP)
-                writer = connection.cursor()
-                writer.register("stream", stream)
-                return int(one_row(writer, f"copy (from stream) to {literal(str(aside))} (format parquet)")[0])
+        with published(Path(path)) as aside, open_session(self._config) as connection:
+            # Only one thread can read tables that lie side by side; of a stream, all encode what it yields.
+            stream = connection.sql(self._query(connection)).to_arrow_reader(ROW_GROUP)
+            writer = connection.cursor()
+            writer.register("stream", stream)
+            return int(one_row(writer, f"copy (from stream) to {literal(str(aside))} (format parquet)")[0])
 
     def to_arrow(self, validation_reference: Any = None, timeout: int | None = None) -> pa.Table:
         """The whole result as one table; see `to_tables` for results that need not fit into memory."""
@@ -122,7 +122,7 @@ class AsofRetrievalJob(RetrievalJob):
         return pa.concat_tables(self.to_tables())
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        return pa.concat_tables(self._tables())
+        return pa.concat_tables(self.to_tables())
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
         frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
@@ -141,40 +141,14 @@ class AsofRetrievalJob(RetrievalJob):
             raise OfflineStoreError(f"{path} exists: pass allow_overwrite=True to replace it")
         self.to_parquet(path)
 
-    def _tables(self) -> Iterator[pa.Table]:
-        with open_session(self._config) as connection:
-            reader = connection.sql(self._query(connection)).to_arrow_reader(self._config.offline_store.batch_rows)
-            first = next(reader, None)
-            yield reader.schema.empty_table() if first is None else pa.Table.from_batches([first])
-            for batch in reader:
-                yield pa.Table.from_batches([batch])
 
-    def _with_on_demand(self, table: pa.Table) -> pa.Table:
-        asked = self._asked_on_demand()
-        for view in self._on_demand_feature_views:
-            inputs = table.select([name for name in table.column_names if name in self._inputs_of(view)])
-            computed = view.transform_arrow(inputs, self._full_feature_names)
-            for name in computed.column_names:
-                if not name.startswith("__index") and (asked is None or name in asked):
-                    table = table.append_column(name, computed[name])
-        return table
-
-    def _inputs_of(self, view: Any) -> set[str]:
-        """Columns an on-demand view may read, by either name: computing on fewer columns is faster."""
-        projected = [
-            (projection.name, feature.name)
-            for projection in view.source_feature_view_projections.values()
-            for feature in projection.features
-        ]
-        full = {f"{view_name}__{feature}" for view_name, feature in projected}
-        return full | {feature for _, feature in projected} | set(view.get_request_data_schema())
-
-    def _asked_on_demand(self) -> set[str] | None:
-        """Output columns of on-demand views that were asked for; None when everything was."""
-        if self._metadata is None:
-            return None
-        parts = [reference.split(":", 1) for reference in self._metadata.features if ":" in reference]
-        return {f"{view}__{name}" if self._full_feature_names else name for view, name in parts}
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 @contextmanager
@@ -184,7 +158,9 @@ def published(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield aside
+        _sync(aside)
         aside.replace(path)
+        _sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 

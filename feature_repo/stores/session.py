@@ -71,16 +71,26 @@ def open_session(config: Any) -> Iterator[duckdb.DuckDBPyConnection]:
 def parquet(path: str | Path) -> str:
     """SQL for the rows of a Parquet file, of all files of a folder, or of those that match a pattern.
 
-    In a folder or pattern, parts named `column=value` are columns.
+    What there is by exactly that name is no pattern, whatever signs it has. In a folder or pattern,
+    parts named `column=value` are columns.
 
     Raises:
         OfflineStoreError: when there is none.
     """
-    several = Path(path).is_dir() or any(sign in str(path) for sign in ("*", "?", "[", "://"))
-    if not several and not Path(path).exists():
+    alone = Path(path).is_file()
+    several = not alone and (Path(path).is_dir() or any(sign in str(path) for sign in ("*", "?", "[", "://")))
+    if not several and not alone:
         raise OfflineStoreError(f"there is no Parquet file {path}")
-    files = f"{path}/**/*.parquet" if Path(path).is_dir() else str(path)
+    files = f"{_exact(path)}/**/*.parquet" if Path(path).is_dir() else _exact(path) if alone else str(path)
     return f"read_parquet({literal(files)}, hive_partitioning = {str(several).lower()})"
+
+
+def _exact(path: str | Path) -> str:
+    """A path that DuckDB takes for that file alone: a sign of its patterns is written as a class of one."""
+    text = str(path)
+    if "\\" in text and any(sign in text for sign in "*?["):
+        raise OfflineStoreError(f"{text}: a name with a backslash and one of * ? [ cannot be read: rename it")
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
@@ -115,28 +125,3 @@ def _attach(connection: duckdb.DuckDBPyConnection, database: Path, patience_seco
                 raise OfflineStoreError(f"cannot read the warehouse {database}: {error}") from error
             time.sleep(0.5)
     connection.execute("use warehouse")
-
-
-def relation(source: Any, config: Any) -> str:
-    """What stands after `from` in SQL for a DuckDBSource or a FileSource of Parquet.
-
-    Raises:
-        OfflineStoreError: for any other source, or a file that is not Parquet.
-    """
-    from feast.data_format import ParquetFormat
-    from feast.infra.offline_stores.file_source import FileSource
-
-    from feature_repo.stores.duckdb_source import DuckDBSource
-
-    if isinstance(source, DuckDBSource):
-        if not config.offline_store.database:
-            raise OfflineStoreError(f"source {source.name} needs `database:` in the offline store's configuration")
-        return source.get_table_query_string()
-    if isinstance(source, FileSource):
-        if source.file_format is not None and not isinstance(source.file_format, ParquetFormat):
-            raise OfflineStoreError(f"source {source.name}: only Parquet files are read, not {source.file_format}")
-        return parquet(FileSource.get_uri_for_file_path(config.repo_path, source.path))
-    raise OfflineStoreError(
-        f"source {getattr(source, 'name', source)} is a {type(source).__name__}: "
-        "this store reads DuckDBSource and FileSource"
-    )

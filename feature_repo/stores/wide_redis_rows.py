@@ -22,9 +22,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from feature_repo.description import OnlineStoreError
+from feature_repo.stores.description import OnlineStoreError
 from feature_repo.stores.packed import WideTable
-from ml_assets.settings import load_settings
+from ml_assets.config.settings import load_settings
 
 STALE = "stale_generations"
 DESCRIPTION = "feature_services"
@@ -184,6 +184,16 @@ def told(address: str) -> Iterator[None]:
 def suffix(leading: Sequence[str], last: str) -> str:
     """The end of a row's name: unambiguous, whatever the parts of its key hold."""
     return f"{''.join(f'{len(part)}:{part}:' for part in leading)}{last}"
+
+
+def parts_of(end: str, count: int) -> list[str]:
+    """The parts of the key that `suffix` made a row's name of."""
+    parts = []
+    for _ in range(count - 1):
+        length, _, rest = end.partition(":")
+        parts.append(rest[: int(length)])
+        end = rest[int(length) + 1 :]
+    return [*parts, end]
 
 
 def look(client: Any, names: Sequence[str]) -> Seen:

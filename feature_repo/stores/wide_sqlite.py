@@ -17,14 +17,14 @@ from typing import Any
 from feast import Entity, FeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 
-from feature_repo.description import description_path
 from feature_repo.stores import wide_table
+from feature_repo.stores.description import description_path
 from feature_repo.stores.packed import WideTable
 from feature_repo.stores.packing import Packed
 from feature_repo.stores.wide import Keys, Progress, WideOnlineStore
 from feature_repo.stores.wide_table import quote
-from ml_assets.files import write_text_atomically
-from ml_assets.registry.lock import file_lock
+from ml_assets.storage.file_lock import file_lock
+from ml_assets.storage.files import write_text_atomically
 
 _PROGRESS = "watermark, boundary, fingerprint, recent"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import load_settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import load_settings
 
 
 def label_checks(spec: ModelSpec, training_set: dg.AssetsDefinition) -> list[dg.AssetChecksDefinition]:
@@ -15,8 +15,8 @@ def label_checks(spec: ModelSpec, training_set: dg.AssetsDefinition) -> list[dg.
     @dg.asset_check(asset=training_set, name="labels_differ", blocking=True)
     def labels_differ(training_set: dict[str, Any]) -> dg.AssetCheckResult:
         """Every part has events, and not all of them the same label."""
-        from ml_assets.learning.leaks import label_problems
-        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.datasets.leakage import label_problems
+        from ml_assets.datasets.training_set import DatasetRef
 
         problems = label_problems(spec, DatasetRef(Path(training_set["path"])))
         return dg.AssetCheckResult(
@@ -32,8 +32,8 @@ def leak_check(spec: ModelSpec, training_set: dg.AssetsDefinition) -> dg.AssetCh
     @dg.asset_check(asset=training_set, name="no_leak", blocking=True)
     def no_leak(training_set: dict[str, Any]) -> dg.AssetCheckResult:
         """No feature alone predicts the label, and of events none is first known at their very moment."""
-        from ml_assets.learning.leaks import find_leaks
-        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.datasets.leakage import find_leaks
+        from ml_assets.datasets.training_set import DatasetRef
 
         leaks = find_leaks(spec, DatasetRef(Path(training_set["path"])), load_settings())
         said = "; ".join(leak.text for leak in leaks)

@@ -7,10 +7,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from ml_assets.components.days import ONE_RUN
 from ml_assets.components.label_checks import label_checks, leak_check
 from ml_assets.components.pictures import picture
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import load_settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import load_settings
 
 FEATURES = dg.AssetKey(["feast", "definitions"])
 HISTORY = ("int_sessions", "stg_products", "mart_products", "mart_daily_counts")
@@ -33,7 +34,7 @@ class Cause(dg.Config):
 def model_asset(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for an asset of this model: key prefix, group and owner are the model's."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], **options
+        key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], backfill_policy=ONE_RUN, **options
     )
     return decorate
 
@@ -70,7 +71,7 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     )  # fmt: skip
     def training_set(context: dg.AssetExecutionContext, config: Fresh) -> dg.MaterializeResult[Any]:
         from feature_repo.store import open_store
-        from ml_assets.learning.dataset import build_training_set
+        from ml_assets.datasets.build import build_training_set
 
         settings = load_settings()
         split = spec.retraining.split if config.fresh else None
@@ -90,12 +91,17 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     @dg.asset_check(asset=training_set, blocking=True)
     def truth_within_reach(training_set: dict[str, Any]) -> dg.AssetCheckResult:
         """Every part has groups, and retrieval reaches at least a tenth of what was bought."""
-        from ml_assets.learning.training_set import DatasetRef
+        from ml_assets.datasets.training_set import DatasetRef
 
         counts = DatasetRef(Path(training_set["path"])).manifest.counts
         ceilings = {part.value: count.ceiling for part, count in counts.items() if count.relevant}
-        passed = all(count.groups for count in counts.values() if count.decisions) and min(ceilings.values()) >= 0.1
-        said = ", ".join(f"{part} {ceiling:.2f}" for part, ceiling in ceilings.items())
+        passed = (
+            all(count.groups for count in counts.values() if count.decisions)
+            and min(ceilings.values(), default=0) >= 0.1
+        )
+        said = (
+            ", ".join(f"{part} {ceiling:.2f}" for part, ceiling in ceilings.items()) or "nothing was bought in any part"
+        )
         return dg.AssetCheckResult(passed=passed, description=f"share of the truth among the candidates: {said}")
 
     if spec.ranks:
@@ -104,18 +110,31 @@ def _data_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
 
 
 def _refit(spec: ModelSpec) -> dg.AssetsDefinition:
-    @model_asset(spec, kinds={"lightgbm"}, output_required=False)
+    helps = dg.AssetCheckSpec(
+        "helps", asset=dg.AssetKey([spec.name, "refit"]),
+        description="Training again helps, so that it was gone on with; a warning only: the champion goes on serving.",
+    )  # fmt: skip
+
+    @model_asset(spec, kinds={"lightgbm"}, output_required=False, check_specs=[helps])
     def refit(
         context: dg.AssetExecutionContext, config: Cause, training_set: dict[str, Any]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         """Whether training again would help: the champion's own parameters refitted, before tuning is paid for."""
-        from ml_assets.learning.training_set import DatasetRef
-        from ml_assets.registry.promote import champion
+        from ml_assets.datasets.training_set import DatasetRef
+        from ml_assets.journals import damages
+        from ml_assets.release import standing_champion
         from ml_assets.retraining.attempt import attempt
 
         settings, dataset = load_settings(), DatasetRef(Path(training_set["path"]))
-        tried = attempt(spec, settings, dataset, champion(settings, spec), cause=config.cause, cause_id=config.cause_id)
+        for text in damages(settings, spec.name):
+            context.log.warning(text)
+        beaten = standing_champion(settings, spec)
+        tried = attempt(spec, settings, dataset, beaten, cause=config.cause, cause_id=config.cause_id)
         context.log.info(tried.reason)
+        yield dg.AssetCheckResult(
+            check_name=helps.name, passed=tried.go_on, severity=dg.AssetCheckSeverity.WARN,
+            description=tried.reason if tried.go_on else f"not trained again: {tried.reason}",
+        )  # fmt: skip
         if tried.go_on:  # otherwise nothing downstream runs, and the journal says why
             said = {"reason": tried.reason}
             yield dg.MaterializeResult(value=said, metadata={**said, **tried.figures})
@@ -129,9 +148,9 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
         context: dg.AssetExecutionContext, training_set: dict[str, Any], refit: dict[str, Any]
     ) -> dg.MaterializeResult[Any]:
         """The best hyperparameters of a pruned, resumable search on the validation decisions."""
-        from ml_assets.learning.training_set import DatasetRef
-        from ml_assets.learning.tune import tune
-        from ml_assets.learning.validation import metric_name
+        from ml_assets.datasets.training_set import DatasetRef
+        from ml_assets.training.tune import tune
+        from ml_assets.training.validation import metric_name
 
         found = tune(spec, load_settings(), DatasetRef(Path(training_set["path"])), progress=told(context))
         metadata: dict[str, Any] = {
@@ -145,9 +164,9 @@ def _fit_assets(spec: ModelSpec) -> list[dg.AssetsDefinition]:
     @model_asset(spec, kinds={"lightgbm", "mlflow"})
     def candidate(training_set: dict[str, Any], tuning: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """A trained, published model version, not yet judged; its run is in MLflow."""
-        from ml_assets.learning.train import train_once
-        from ml_assets.learning.training_set import DatasetRef
-        from ml_assets.learning.validation import metric_name
+        from ml_assets.datasets.training_set import DatasetRef
+        from ml_assets.training.train import train_once
+        from ml_assets.training.validation import metric_name
 
         trained = train_once(spec, load_settings(), DatasetRef(Path(training_set["path"])), tuning)
         plots = {path.stem: picture(path.read_bytes()) for path in sorted(trained.plots.glob("*.png"))}
@@ -170,15 +189,15 @@ def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     @model_asset(spec, kinds={"lightgbm", "evidently"})
     def evaluation(training_set: dict[str, Any], candidate: dict[str, Any]) -> dg.MaterializeResult[Any]:
         """The candidate next to the champion and every baseline, by slice, with intervals."""
-        from ml_assets.learning.evaluate import EVIDENTLY, REPORT, evaluate, evaluation_folder
-        from ml_assets.learning.summary import markdown
-        from ml_assets.learning.training_set import DatasetRef
-        from ml_assets.registry.promote import champion
+        from ml_assets.datasets.training_set import DatasetRef
+        from ml_assets.evaluation.evaluate import EVIDENTLY, REPORT, evaluate, evaluation_folder
+        from ml_assets.evaluation.summary import markdown
         from ml_assets.registry.versions import load_version
+        from ml_assets.release import standing_champion
 
         settings, version = load_settings(), load_version(Path(candidate["path"]))
         dataset = DatasetRef(Path(training_set["path"]))
-        result = evaluate(spec, settings, dataset, version, champion(settings, spec))
+        result = evaluate(spec, settings, dataset, version, standing_champion(settings, spec))
         folder = evaluation_folder(settings, spec.name, version.version)
         return dg.MaterializeResult(
             value={"version": version.version, "path": str(folder)},
@@ -194,9 +213,11 @@ def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
         context: dg.AssetExecutionContext, candidate: dict[str, Any], evaluation: dict[str, Any]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         """The version that should serve: the candidate if the gate lets it through, else the champion before it."""
-        from ml_assets.registry.gate import pass_gate
+        from ml_assets.evaluation.apply_gate import pass_gate
+        from ml_assets.release import taken_back
 
-        passed = pass_gate(spec, load_settings(), Path(candidate["path"]), Path(evaluation["path"]))
+        settings, refused = load_settings(), taken_back(load_settings(), spec.name, candidate["version"])
+        passed = pass_gate(spec, settings, Path(candidate["path"]), Path(evaluation["path"]), refused=refused)
         context.log.info(passed.decision.reason)
         if passed.champion is None:
             return  # nothing beat the baselines yet: there is nothing to serve, and downstream stays as it is
@@ -214,15 +235,16 @@ def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     @dg.asset_check(asset=evaluation)
     def beats_reference(evaluation: dict[str, Any]) -> dg.AssetCheckResult:
         """The candidate passes the champion gate, or is the champion already (warning only: the old one stays)."""
-        from ml_assets.learning.compare import decide
-        from ml_assets.learning.evaluate import RESULT
-        from ml_assets.learning.evaluation import read_result
+        from ml_assets.evaluation.evaluate import RESULT
+        from ml_assets.evaluation.gate import decide
+        from ml_assets.evaluation.result import read_result
 
         result = read_result(Path(evaluation["path"]) / RESULT)
         decision = decide(result, spec.gate)
         kept = result.champion is not None
+        whole = result.lacking is None  # else who was beaten is not who served
         return dg.AssetCheckResult(
-            passed=decision.promote or result.already_champion,
+            passed=(decision.promote and whole) or result.already_champion,
             severity=dg.AssetCheckSeverity.WARN if kept else dg.AssetCheckSeverity.ERROR,
             description=decision.reason,
         )

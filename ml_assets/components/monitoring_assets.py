@@ -1,16 +1,18 @@
 """The assets that watch a deployed model: its log, its predictions with outcomes, drift, quality, skew, latency."""
 
 from collections.abc import Callable
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.components.days import source_hours, watched_days
-from ml_assets.components.event_source import days_of
-from ml_assets.ingestion.ledger import days_between
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import load_settings
+from ml_assets.components.daily_checks import Evaluations, Verdict, daily_check, each_day
+from ml_assets.components.days import ONE_RUN, days_of, source_hours, watched_days
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import load_settings
+from ml_assets.ingestion.days.ledger import days_between
 
 
 def monitoring_group(spec: ModelSpec) -> str:
@@ -22,7 +24,7 @@ def watching(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], 
     """`@dg.asset` for a daily asset that watches this model."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         key_prefix=spec.name, group_name=monitoring_group(spec), owners=[spec.owner],
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=ONE_RUN,
         **{"partitions_def": _days(spec), **options},
     )  # fmt: skip
     return decorate
@@ -52,11 +54,11 @@ def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDef
     )  # fmt: skip
     def prediction_log(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         """What the service logged, hour by hour: each line exactly once, whatever happened to the files."""
-        from ml_assets.predictions import collect, hour_counts
+        from ml_assets.prediction_log import collect, hour_counts
 
         settings, window = load_settings(), context.partition_time_window
         collected = collect(settings, spec.name)
-        context.log.info(collected.text)
+        (context.log.warning if collected.left else context.log.info)(collected.text)
         return dg.MaterializeResult(metadata=hour_counts(settings, spec.name, window.start, window.end))
 
     became = "what the customers did with them" if spec.ranks else "what became of the events"
@@ -66,10 +68,11 @@ def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDef
         description=f"A day's answers and what they scored, with {became}, as far as known by now.",
     )  # fmt: skip
     def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from ml_assets.predictions import collect, due_again, publish_day
+        from ml_assets.prediction_log import collect, due_again, publish_day
 
         settings, (first, last) = load_settings(), days_of(context)
-        context.log.info(collect(settings, spec.name).text)
+        collected = collect(settings, spec.name)
+        (context.log.warning if collected.left else context.log.info)(collected.text)
         for day in due_again(settings, spec, first):
             publish_day(settings, spec, day)  # what became of answers may be known days later
         tables = [publish_day(settings, spec, day) for day in days_between(first, last)]
@@ -82,14 +85,19 @@ def _log_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDef
             }
         )
 
-    @dg.asset_check(asset=predictions, blocking=True, partitions_def=_days(spec))
-    def exactly_once(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        """Every complete line of the service's log is in the tables, none of them twice."""
-        from ml_assets.predictions import account
+    @daily_check(asset=predictions, blocking=True, partitions_def=_days(spec))
+    def exactly_once(context: dg.AssetCheckExecutionContext) -> Evaluations:
+        """Every complete line of the service's log makes sense and is in the tables, none of them twice."""
+        from ml_assets.prediction_log import account
 
-        accounts = [account(load_settings(), spec.name, day) for day in days_between(*days_of(context))]
-        wrong = [each for each in accounts if not each.ok]
-        return dg.AssetCheckResult(passed=not wrong, description=(wrong or accounts)[-1].text)
+        settings = load_settings()
+
+        def judge(day: date) -> Verdict:
+            found = account(settings, spec.name, day)
+            whole, anything = found.ok and not found.bad, found.lines or found.rows or found.table
+            return Verdict(whole if anything or not whole else None, found.text)
+
+        yield from each_day(context, judge)
 
     return [prediction_log, predictions, exactly_once]
 
@@ -103,21 +111,20 @@ def _drift(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefiniti
         description=f"{looked} against the days before, weighted by what the model looks at.",
     )  # fmt: skip
     def drift(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from ml_assets.monitoring.drift import drift as judge
-        from ml_assets.monitoring.evidently import draw
-        from ml_assets.monitoring.pages import drift_page
+        from ml_assets.monitoring.drift.daily import drift as judge
+        from ml_assets.monitoring.drift.evidently import draw
+        from ml_assets.monitoring.report.pages import drift_page
 
         report, said = _judged(context, spec, judge, drift_page)
         evidently = _link(draw(spec, load_settings(), days_of(context)[1]))
         return dg.MaterializeResult(metadata={**said, "weighted_share": report.weighted_share, "evidently": evidently})
 
-    @dg.asset_check(asset=drift, partitions_def=_days(spec))
-    def no_persistent_drift(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    @daily_check(asset=drift, partitions_def=_days(spec))
+    def no_persistent_drift(context: dg.AssetCheckExecutionContext) -> Evaluations:
         """No drift in what the model looks at holds for two of the newest three days."""
-        from ml_assets.monitoring.drift import read_drift
+        from ml_assets.monitoring.drift.daily import read_drift
 
-        report = read_drift(load_settings(), spec.name, days_of(context)[1])
-        return _warned(not report.persistent, report.text)
+        yield from _said(context, partial(read_drift, load_settings(), spec.name))
 
     return [drift, no_persistent_drift]
 
@@ -140,17 +147,16 @@ def _quality(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefini
 
     @watching(spec, deps=[dg.AssetKey([spec.name, "predictions"])], kinds={"duckdb"}, description=told)
     def quality(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from ml_assets.monitoring.kinds import judge_quality, page_of_quality
+        from ml_assets.monitoring.report.kinds import judge_quality, page_of_quality
 
         report, said = _judged(context, spec, judge_quality, page_of_quality)
         return dg.MaterializeResult(metadata={**said, figure: getattr(report, figure) or 0.0})
 
-    @dg.asset_check(asset=quality, partitions_def=_days(spec), description=kept)
-    def no_loss(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        from ml_assets.monitoring.kinds import quality_report
+    @daily_check(asset=quality, partitions_def=_days(spec), description=kept)
+    def no_loss(context: dg.AssetCheckExecutionContext) -> Evaluations:
+        from ml_assets.monitoring.report.kinds import quality_report
 
-        report = quality_report(spec, load_settings(), days_of(context)[1])
-        return _warned(report.ok, report.text)
+        yield from _said(context, partial(quality_report, spec, load_settings()))
 
     return [quality, no_loss]
 
@@ -159,19 +165,18 @@ def _skew(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDefinitio
     @watching(spec, deps=[dg.AssetKey([spec.name, "predictions"])], kinds={"feast", "duckdb"}, pool="warehouse")
     def skew(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         """The features as served, recomputed offline at the same key and time."""
-        from ml_assets.monitoring.pages import skew_page
-        from ml_assets.monitoring.skew import skew as judge
+        from ml_assets.monitoring.report.pages import skew_page
+        from ml_assets.monitoring.skew.daily import skew as judge
 
         report, said = _judged(context, spec, judge, skew_page)
         return dg.MaterializeResult(metadata={**said, "dagster/row_count": report.rows})
 
-    @dg.asset_check(asset=skew, partitions_def=_days(spec))
-    def served_equals_recomputed(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    @daily_check(asset=skew, partitions_def=_days(spec))
+    def served_equals_recomputed(context: dg.AssetCheckExecutionContext) -> Evaluations:
         """The service used the feature values that training would have seen."""
-        from ml_assets.monitoring.skew import read_skew
+        from ml_assets.monitoring.skew.daily import read_skew
 
-        report = read_skew(load_settings(), spec.name, days_of(context)[1])
-        return dg.AssetCheckResult(passed=report.ok, description=report.text)
+        yield from _said(context, partial(read_skew, load_settings(), spec.name), dg.AssetCheckSeverity.ERROR)
 
     return [skew, served_equals_recomputed]
 
@@ -180,19 +185,18 @@ def _service_level(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
     @watching(spec, deps=[dg.AssetKey([spec.name, "predictions"])], kinds={"duckdb"})
     def service_level(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         """Latency, errors and degraded answers against what the model's YAML promises."""
-        from ml_assets.monitoring.levels import service_level as judge
-        from ml_assets.monitoring.pages import level_page
+        from ml_assets.monitoring.report.pages import level_page
+        from ml_assets.monitoring.service_level import service_level as judge
 
         report, said = _judged(context, spec, judge, level_page)
         return dg.MaterializeResult(metadata={**said, "p99_ms": report.p99_ms or 0.0})
 
-    @dg.asset_check(asset=service_level, partitions_def=_days(spec))
-    def within_promise(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    @daily_check(asset=service_level, partitions_def=_days(spec))
+    def within_promise(context: dg.AssetCheckExecutionContext) -> Evaluations:
         """p99, errors and degraded answers stay within what `serving` in the model's YAML says."""
-        from ml_assets.monitoring.levels import read_level
+        from ml_assets.monitoring.service_level import read_level
 
-        report = read_level(load_settings(), spec.name, days_of(context)[1])
-        return _warned(report.ok, report.text)
+        yield from _said(context, partial(read_level, load_settings(), spec.name))
 
     return [service_level, within_promise]
 
@@ -200,16 +204,31 @@ def _service_level(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecks
 def _judged(
     context: dg.AssetExecutionContext, spec: ModelSpec, judge: Callable[..., Any], page: Callable[..., Path]
 ) -> tuple[Any, dict[str, Any]]:
-    """Judge each day of the run in turn; the last one's report, and what every such asset shows of it."""
-    settings = load_settings()
-    for day in days_between(*days_of(context)):
+    """Judge each day of the run in turn; the last one's report, and what every such asset shows of it.
+
+    Days on which something was found have a page, and so has the last one.
+    """
+    settings, (first, last) = load_settings(), days_of(context)
+    for day in days_between(first, last):
         report = judge(spec, settings, day)
         context.log.info(f"{day}: {report.text}")
+        if day < last and report.passed is False:
+            page(spec, settings, report)
     return report, {"state": report.state, "report": dg.MetadataValue.url(page(spec, settings, report).as_uri())}
 
 
-def _warned(passed: bool, text: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text)
+def _said(
+    context: dg.AssetCheckExecutionContext,
+    read: Callable[[date], Any],
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN,
+) -> Evaluations:
+    """What the reports of the run's days say."""
+
+    def judge(day: date) -> Verdict:
+        report = read(day)
+        return Verdict(report.passed, report.text, report.weight)
+
+    return each_day(context, judge, severity=severity)
 
 
 def _link(page: Any) -> dg.MetadataValue:

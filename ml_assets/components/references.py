@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.files import write_text_atomically
+from ml_assets.storage.files import write_text_atomically
 
 
 class JsonReferences(dg.ConfigurableIOManager):

@@ -6,15 +6,20 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.components.days import source_days
-from ml_assets.ingestion.beside import sources_beside
-from ml_assets.settings import PROJECT, SHOP, Settings, load_settings
+from ml_assets.components.checked import Checked
+from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
+from ml_assets.components.stale_checks import up_to_date
+from ml_assets.config.settings import PROJECT, SHOP, Settings, load_settings
+from ml_assets.config.sources import source_of, sources_beside
+from ml_assets.execution.runs import REBUILD
+from ml_assets.ingestion.days.made import buildable, every_day, made_of, note
+from ml_assets.ingestion.publish import finish_swaps
 
 LAKE = "lake"
 """The dbt source that stands for the shop's raw tables; another source is called as it is."""
 
 
-class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
+class DbtWarehouse(Checked, dg.Model, dg.Resolvable):
     """Every model of a dbt project as a daily-partitioned asset, in a step that owns the warehouse file.
 
     The models of a source beside the shop lie in `models/<source>/`; they have its calendar and are its group.
@@ -30,19 +35,21 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
         """Read the manifest (parsing the project first when it changed) and wire the models."""
         from dagster_dbt import DbtProject
 
-        from ml_assets.components.dbt_build import prepare
+        from ml_assets.execution.dbt_build import prepare
 
         settings = load_settings()
         project = DbtProject(PROJECT / self.project, target_path=settings.shop_home / "dbt")
         prepare(project, settings)
         beside = [name for name in sources_beside() if (Path(project.project_dir) / "models" / name).is_dir()]
-        return dg.Definitions(assets=[self._models(project, settings, name, beside) for name in (SHOP, *beside)])
+        models = {name: self._models(project, settings, name, beside) for name in (SHOP, *beside)}
+        checks = [up_to_date(name, self.sources if name == SHOP else name, each) for name, each in models.items()]
+        return dg.Definitions(assets=list(models.values()), asset_checks=checks)
 
     def _models(self, project: Any, settings: Settings, source: str, beside: list[str]) -> dg.AssetsDefinition:
         """The models of one source; the shop's are those that are no other's."""
         from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-        from ml_assets.components.dbt_build import build, counted
+        from ml_assets.execution.dbt_build import build, counted
 
         prefix, owner = self.sources, self.owner
 
@@ -68,23 +75,35 @@ class DbtWarehouse(dg.Component, dg.Model, dg.Resolvable):
             project=project,
             dagster_dbt_translator=Translator(),
             partitions_def=source_days(settings, source),
-            backfill_policy=dg.BackfillPolicy.single_run(),
+            backfill_policy=ONE_RUN,
             pool="warehouse",
             select="fqn:*" if source == SHOP else f"fqn:{project.name}.{source}.*",
             exclude=(folders or None) if source == SHOP else None,
         )
         def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
-            days = context.partition_key_range
-            variables = {"start_date": days.start, "end_date": days.end}
+            finish_swaps(settings.lake)  # dbt reads whole days only
+            raw, models = source_of(source, settings), [key.path[-1] for key in context.selected_asset_keys]
+            anew = REBUILD in context.run.tags
+            first, last = every_day(raw, settings) if anew else days_of(context)
+            of, days = made_of(raw, settings), buildable(raw, settings, first, last)
+            variables = {
+                "rebuild": anew,
+                "start_date": str(days.all[0]),
+                "end_date": str(days.all[-1]),
+                "gaps": days.gaps,
+            }
+            note(raw, settings, models, days.all, {})
             built = build(context, project, variables, "unit_test")  # those are the test suite's
-            yield from counted(built.stream(), table_rows(settings))
+            for event in counted(built.stream(), table_rows(settings)):
+                yield made_on(context, event, days.there) if isinstance(event, dg.Output) else event
+            note(raw, settings, models, days.all, of)
 
         return warehouse
 
 
 def table_rows(settings: Settings) -> dict[str, int]:
     """Rows of each table of the warehouse, by name; none when there is no warehouse."""
-    from ml_assets.warehouse import connect
+    from ml_assets.storage.warehouse import connect
 
     if not settings.warehouse.exists():
         return {}  # dbt failed before it wrote anything: its own words say why

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml_assets.config.model_spec import ModelSpec, Task
+from ml_assets.conformance.context import Context
 from ml_assets.conformance.requests import Strange, strange_requests
-from ml_assets.conformance.subject import Subject
 from ml_assets.conformance.verdict import Finding, failed, judged
-from ml_assets.learning.spec import ModelSpec, Task
-from ml_assets.registry.release import Arm
+from ml_assets.registry.release import STALE
+from serving.model.router import MODEL
 
 if TYPE_CHECKING:
     import httpx
@@ -23,7 +24,7 @@ CANDIDATES = "candidates"
 """The one thing that an answer may lack when nobody knows what was asked for."""
 
 
-def strangers(subject: Subject) -> Finding:
+def strangers(subject: Context) -> Finding:
     """Unknown, empty, missing and far-off values: an answer of finite numbers or a refusal that names the field."""
     asked = strange_requests(subject)
     replies = [(one, subject.client.post(subject.spec.serving.route, content=one.body)) for one in asked]
@@ -56,9 +57,9 @@ def _wrong(spec: ModelSpec, one: Strange, reply: httpx.Response) -> str | None:
 
 def wrong_answer(spec: ModelSpec, said: dict[str, Any], one: Strange | None = None) -> str | None:
     """What is wrong with an answer, or None; `one` is the strange request it is to."""
-    if said["arm"] == Arm.FALLBACK:
+    if MODEL in said["degraded"]:
         return f"no model answered, degraded: {', '.join(said['degraded'])}"
-    degraded = [what for what in said["degraded"] if what != CANDIDATES or one is None]
+    degraded = [what for what in said["degraded"] if what != STALE and (what != CANDIDATES or one is None)]
     if degraded:
         return f"degraded: {', '.join(degraded)}"
     if one and one.unknown and said["customer_known" if spec.ranks else "known"]:
@@ -88,7 +89,7 @@ def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def latency(subject: Subject) -> Finding:
+def latency(subject: Context) -> Finding:
     """Ordinary requests one by one, as a client on this machine sees them; a measurement, of this machine as it is."""
     spec, bodies = subject.spec, subject.asked
     if not bodies:

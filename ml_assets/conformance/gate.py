@@ -11,29 +11,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ml_assets.conformance.subject import Subject
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.conformance.context import Context
 from ml_assets.conformance.verdict import Finding, failed, judged, passed
-from ml_assets.learning import evaluate
-from ml_assets.learning.compare import GateDecision, decide
-from ml_assets.learning.evaluation import CANDIDATE
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import LEARNED, Part
-from ml_assets.learning.train import fit
-from ml_assets.learning.training_set import ROWS, DatasetRef
+from ml_assets.datasets.split import LEARNED, Part
+from ml_assets.datasets.training_set import ROWS, DatasetRef
+from ml_assets.evaluation import evaluate
+from ml_assets.evaluation.gate import GateDecision, decide
+from ml_assets.evaluation.result import CANDIDATE
 from ml_assets.registry.versions import VersionRef, publish_version
+from ml_assets.training.train import fit
 
 SEEDS, SEVERAL = 1, 3
 """Shufflings of a ranking, and of a training set of labelled events, which trains in seconds."""
 BATCH = 65_536
 
 
-def better(subject: Subject) -> Finding:
+def better(subject: Context) -> Finding:
     """The champion beats the best baseline on its test part, by the gate's own rules."""
     decision, figures = _judged(subject, subject.version)
     return judged(None if decision.promote else decision.reason, decision.reason, **figures)
 
 
-def shuffled(subject: Subject) -> Finding:
+def shuffled(subject: Context) -> Finding:
     """Trained on labels that were shuffled, no model passes the gate."""
     seeds = range(subject.spec.training.seed, subject.spec.training.seed + (SEEDS if subject.spec.ranks else SEVERAL))
     metric, found = subject.spec.gate.metric, {}
@@ -56,7 +56,7 @@ def shuffled(subject: Subject) -> Finding:
     )
 
 
-def _judged(subject: Subject, version: VersionRef) -> tuple[GateDecision, dict[str, Any]]:
+def _judged(subject: Context, version: VersionRef) -> tuple[GateDecision, dict[str, Any]]:
     """What the gate says of a version against the baselines, by the evaluation every candidate gets; its figures."""
     spec = subject.spec
     result, _ = evaluate.judged(spec, subject.settings, subject.dataset, version, parts=(Part.TEST,))
@@ -74,7 +74,7 @@ def _judged(subject: Subject, version: VersionRef) -> tuple[GateDecision, dict[s
     return decision, figures
 
 
-def _trained(subject: Subject, dataset: DatasetRef, seed: int) -> VersionRef:
+def _trained(subject: Context, dataset: DatasetRef, seed: int) -> VersionRef:
     """A version trained as the champion was, published aside."""
     version = subject.version
     fitted = fit(subject.spec, dataset, version.params)

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.conformance.verdict import Conformance, Outcome
-from ml_assets.files import write_text_atomically
-from ml_assets.learning import charts
-from ml_assets.learning.report import UNDEFINED
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.monitoring import pages
-from ml_assets.settings import Settings
+from ml_assets.evaluation import charts
+from ml_assets.evaluation.report import UNDEFINED
+from ml_assets.monitoring.report import pages
+from ml_assets.reporting.figures import inline, new_figure
+from ml_assets.storage.files import write_text_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,14 +84,12 @@ def _picture(figures: Mapping[str, Mapping[str, Any]]) -> str | None:
     runs = figures.get("shuffled labels", {}).get("runs", {})
     rows = {"champion": figures.get("baseline", {}), **{f"shuffled, {name}": run for name, run in runs.items()}}
     known = {name: row for name, row in rows.items() if row.get("low") is not None}
-    return charts.inline(_gains(known)) if known else None
+    return inline(lambda: _gains(known)) if known else None
 
 
 def _gains(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     """A point with its interval per model, best on top, and the line that has to be cleared."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 0.7 + 0.42 * len(rows)), layout="constrained")
+    figure = new_figure(9.6, 0.7 + 0.42 * len(rows))
     axes = figure.subplots()
     for at, row in enumerate(reversed(list(rows.values()))):
         colour = charts.GOOD if row["low"] > 0 else charts.BAD if row["high"] < 0 else charts.UNCLEAR

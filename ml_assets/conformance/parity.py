@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.parquet as pq
 
-from ml_assets.conformance.subject import Subject
+from ml_assets.conformance.context import Context
 from ml_assets.conformance.verdict import Finding, judged
-from ml_assets.learning.decisions import CATEGORY, midnight
-from ml_assets.learning.training_set import ROWS
+from ml_assets.datasets.cutoffs import CATEGORY, midnight
+from ml_assets.datasets.training_set import ROWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ TOLD = 3
 """Differing values an answer names."""
 
 
-def parity(subject: Subject) -> Finding:
+def parity(subject: Context) -> Finding:
     """Of the newest decision's candidates, or the newest events, both stores have the same values."""
     from feature_repo.parity import check_parity, materialized_for
     from feature_repo.store import open_store
@@ -47,14 +47,14 @@ def parity(subject: Subject) -> Finding:
     )
 
 
-def _keys(subject: Subject) -> pd.DataFrame:
+def _keys(subject: Context) -> pd.DataFrame:
     """Texts, a column per join key, of the newest rows; spread over them where there are more than `SAMPLE`."""
     import pandas as pd
 
     spec = subject.spec
     if not spec.ranks:
         from feature_repo.declared import file_of
-        from ml_assets.learning.labelled_set import newest_events
+        from ml_assets.datasets.labelled_set import newest_events
 
         keys = file_of(spec.feature_service).keys(spec.feature_service)
         return pd.DataFrame(newest_events(spec, subject.settings, keys, SAMPLE), columns=list(keys), dtype=object)

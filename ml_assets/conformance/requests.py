@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.conformance.subject import Subject
+from ml_assets.config.keys import TEXT, KeyForm
+from ml_assets.conformance.context import Context
+from ml_assets.datasets.provenance import key_forms_of
 from serving.schemas import MAX_ID
 
 STRANGER = "(never seen)"
@@ -32,13 +34,17 @@ class Strange:
     unlisted: tuple[str, ...] = ()
 
 
-def strange_requests(subject: Subject) -> list[Strange]:
+def strange_requests(subject: Context) -> list[Strange]:
     """Every way to ask wrongly or about what nobody knows, made from a request about something known."""
     if not subject.asked:
         raise LookupError(f"{subject.spec.name}: the warehouse has nobody and nothing to ask about: ingest some days")
     known = dict(subject.asked[0])
     broken = [Strange(f"not an object: {body!r}", body, ("body",), refuse=True) for body in NO_JSON]
-    own = _lists(known) if subject.spec.ranks else _events(known, subject.spec.request)
+    own = (
+        _lists(known)
+        if subject.spec.ranks
+        else _events(known, subject.spec.request, subject.version.key_forms or key_forms_of(subject.spec))
+    )
     return [*own, *_shapes(known), *broken]
 
 
@@ -51,27 +57,29 @@ def _shapes(known: dict[str, Any]) -> Iterator[Strange]:
         yield _case(f"{name} a boolean", {**known, name: True}, name, refuse=True)
 
 
-def _texts(known: dict[str, Any], name: str) -> Iterator[Strange]:
-    """Identifiers that are none."""
+def _texts(known: dict[str, Any], name: str, *, number: bool = False) -> Iterator[Strange]:
+    """Identifiers that are none; `number`: it may be said as a number."""
     yield _case(f"{name} empty", {**known, name: ""}, name)
     yield _case(f"{name} blank", {**known, name: "   "}, name)
     yield _case(f"{name} too long", {**known, name: "x" * (MAX_ID + 1)}, name, refuse=True)
     yield _case(f"{name} with a control character", {**known, name: "a\x00b"}, name, refuse=True)
     yield _case(f"{name} in another script", {**known, name: "名無し-ß-🚕"}, name)
-    yield _case(f"{name} a number", {**known, name: 7}, name, refuse=True)
+    yield _case(f"{name} a number", {**known, name: 7}, name, refuse=not number)
+    yield _case(f"{name} a fraction", {**known, name: 7.5}, name, refuse=True)
     yield _case(f"{name} null", {**known, name: None}, name)
 
 
-def _events(known: dict[str, Any], numbers: tuple[str, ...]) -> Iterator[Strange]:
-    """Of labelled events: keys and numbers, alone and all together."""
+def _events(known: dict[str, Any], numbers: tuple[str, ...], forms: Mapping[str, KeyForm]) -> Iterator[Strange]:
+    """Of labelled events: keys and numbers, alone and all together; of a missing key its word may be known."""
     keys = [name for name in known if name not in numbers]
+    nothing = all(forms.get(name, TEXT).missing is None for name in keys)
     yield _case("no key known", {**known, **dict.fromkeys(keys, STRANGER)}, *keys, unknown=True)
-    yield _case("every key null", {**known, **dict.fromkeys(keys)}, *keys, unknown=True)
-    yield _case("nothing said", dict.fromkeys(known), *known, unknown=True)
+    yield _case("every key null", {**known, **dict.fromkeys(keys)}, *keys, unknown=nothing)
+    yield _case("nothing said", dict.fromkeys(known), *known, unknown=nothing)
     yield _case("no fields", {}, *known, refuse=True)
     for name in keys:
         yield _case(f"{name} unknown", {**known, name: STRANGER}, name, unknown=len(keys) == 1)
-        yield from _texts(known, name)
+        yield from _texts(known, name, number=forms.get(name, TEXT).number)
     for name in numbers:
         yield _case(f"{name} null", {**known, name: None}, name)
         yield _case(f"{name} a text", {**known, name: "12"}, name, refuse=True)

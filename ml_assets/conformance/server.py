@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path, require_pointer, write_pointer
-from serving.build import BentoRef, build_bento
-from serving.config import CONFIG, load_config
-from serving.process import start, stop, wait_ready
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path, require_pointer
+from ml_assets.registry.versions import VersionRef
+from serving.deploy.build import BentoRef, bento_of, build_bento
+from serving.deploy.rehearsal import server_aside
 
 if TYPE_CHECKING:
     import httpx
-
-    from ml_assets.conformance.subject import Subject
 
 TIMEOUT = 10.0
 """Seconds an answer may take before it counts as none."""
 
 
 @contextmanager
-def own_server(subject: Subject) -> Iterator[httpx.Client]:
+def own_server(spec: ModelSpec, settings: Settings, version: VersionRef, scratch: Settings) -> Iterator[httpx.Client]:
     """Serve the champion from the scratch deployment, reading the real index and online store; yields a client.
 
     Raises:
@@ -32,49 +31,35 @@ def own_server(subject: Subject) -> Iterator[httpx.Client]:
     """
     import httpx
 
-    name, real = subject.spec.name, subject.settings
-    scratch = subject.scratch.model_copy(
-        update={"port": _free_port(real.host), "host": real.host, "redis_password": real.redis_password}
-    )
-    pointer = champion_pointer(subject)
-    write_pointer(pointer_path(scratch, name), pointer, "check-model")
-    try:
-        handle = start(scratch, _bento(subject, pointer))
-        wait_ready(handle.url, pointer.model_version, deployed_at=pointer.deployed_at)
-        with httpx.Client(base_url=handle.url, timeout=TIMEOUT, trust_env=False) as client:
-            yield client
-    finally:
-        stop(scratch, name)
+    pointer = champion_pointer(spec, settings, version)
+    told = {"content-type": "application/json", **settings.key_header}
+    with (
+        server_aside(settings, _bento(spec, settings, version, scratch, pointer), pointer) as url,
+        httpx.Client(base_url=url, headers=told, timeout=TIMEOUT, trust_env=False) as client,
+    ):
+        yield client
 
 
-def champion_pointer(subject: Subject) -> Pointer:
+def champion_pointer(spec: ModelSpec, settings: Settings, version: VersionRef) -> Pointer:
     """The deployment's pointer, to the champion: its index and its "now"."""
-    deployed = require_pointer(pointer_path(subject.settings, subject.spec.name))
-    indexes = subject.settings.model_home(subject.spec.name) / "indexes"
+    deployed = require_pointer(pointer_path(settings, spec.name))
+    indexes = settings.model_home(spec.name) / "indexes"
     return make_pointer(
-        model_name=subject.spec.name,
-        model_version=subject.version.version,
-        version_folder=subject.version.path,
+        model_name=spec.name,
+        model_version=version.version,
+        version_folder=version.path,
         index_folder=indexes / deployed.index_path.name if deployed.index_path else None,
-        online_store=subject.settings.online_store,
+        online_store=settings.online_store,
         as_of=deployed.as_of,
         deployed_at=datetime.now(UTC),
     )
 
 
-def _bento(subject: Subject, pointer: Pointer) -> BentoRef:
+def _bento(spec: ModelSpec, settings: Settings, version: VersionRef, scratch: Settings, pointer: Pointer) -> BentoRef:
     """The newest Bento of the deployment; where there is none, one built aside."""
-    name = subject.spec.name
-    home = subject.settings.bentoml_home / "bentos" / name
+    name = spec.name
+    home = settings.bentoml_home / "bentos" / name
     if not (home / "latest").is_file():
         index, as_of = pointer.index_path, pointer.as_of
-        return build_bento(subject.spec, subject.version.path, subject.scratch, index_folder=index, as_of=as_of)
-    digest = (home / "latest").read_text().strip()
-    config = load_config(next((home / digest).rglob(CONFIG)).parent)
-    return BentoRef(name, f"{name}:{digest}", home / digest, digest, config.code, config.workers)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+        return build_bento(spec, version.path, scratch, index_folder=index, as_of=as_of)
+    return bento_of(settings, name, (home / "latest").read_text().strip())

@@ -7,11 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.conformance.page import publish
 from ml_assets.conformance.suite import Item, check_model
 from ml_assets.conformance.verdict import Conformance, Outcome
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import Settings
 
 INTERRUPTED = 130
 """The exit status after ctrl-C."""
@@ -20,7 +20,7 @@ COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.SKIPPED: "dim
 
 def check_and_show(settings: Settings, spec: ModelSpec, console: Console) -> int:
     """Check the model's champion, publish and show the verdicts; the exit status: 0 only when none failed."""
-    with console.status(f"{spec.name}: looking for its champion") as status:
+    with console.status(f"{spec.name}: looking for the version to check") as status:
 
         def tell(item: Item, done: int, of: int) -> None:
             said = f"{spec.name}: {item.title.lower()} ({done + 1} of {of})"

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ml_assets.conformance import answers, gate, planted, repeats
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.conformance import answers, gate, leakage_injection, reproducibility
+from ml_assets.conformance.context import Context, open_subject
 from ml_assets.conformance.parity import parity
-from ml_assets.conformance.subject import Subject, open_subject
 from ml_assets.conformance.verdict import Conformance, Finding, Verdict, failed
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -24,18 +24,18 @@ class Item:
 
     name: str
     title: str
-    find: Callable[[Subject], Finding]
+    find: Callable[[Context], Finding]
 
 
 ITEMS = (
-    Item("determinism", "Training and scoring repeat to the bit", repeats.determinism),
-    Item("save and load", "A saved version is the one that was trained", repeats.saved),
+    Item("determinism", "Training and scoring repeat to the bit", reproducibility.determinism),
+    Item("save and load", "A saved version is the one that was trained", reproducibility.saved),
     Item("parity", "The online store has what the training set would", parity),
     Item("strangers", "Strange requests get an answer or a reason", answers.strangers),
     Item("latency", "Answers come within the promised time", answers.latency),
     Item("baseline", "It beats the best baseline on the test part", gate.better),
     Item("shuffled labels", "What learned nothing is not promoted", gate.shuffled),
-    Item("planted leak", "A feature from the future is caught", planted.leaks),
+    Item("planted leak", "A feature from the future is caught", leakage_injection.leaks),
 )
 
 Told = Callable[[Item, int, int], None]
@@ -67,6 +67,7 @@ def check_model(
             task=spec.task.value,
             shop=settings.shop,
             version=subject.version.version,
+            by_hand=subject.by_hand,
             training_set=subject.dataset.fingerprint,
             at=datetime.now(UTC),
             seconds=round(time.perf_counter() - began, 1),
@@ -74,7 +75,7 @@ def check_model(
         )
 
 
-def verdict_of(item: Item, subject: Subject) -> Verdict:
+def verdict_of(item: Item, subject: Context) -> Verdict:
     """What an item finds; an error is a failure."""
     began = time.perf_counter()
     try:

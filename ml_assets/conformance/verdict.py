@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ml_assets.learning.evaluation import Frozen
+from ml_assets.evaluation.result import Frozen
 
 
 class Outcome(StrEnum):
@@ -45,6 +45,7 @@ class Conformance(Frozen):
     task: str
     shop: str
     version: str
+    by_hand: bool = Field(default=False, description="put back by a person: the gate did not choose it last")
     training_set: str
     at: datetime
     seconds: float
@@ -69,7 +70,8 @@ class Conformance(Frozen):
     def text(self) -> str:
         """One line for people."""
         passed = sum(each.outcome is Outcome.PASSED for each in self.verdicts)
-        said = f"version {self.version}: {passed} of {len(self.verdicts)} items passed in {self.seconds:.0f} s"
+        how = " (put back by hand)" if self.by_hand else ""
+        said = f"version {self.version}{how}: {passed} of {len(self.verdicts)} items passed in {self.seconds:.0f} s"
         named = ", ".join(each.item for each in self.failed)
         return f"{said}; failed: {named}" if named else said
 

@@ -6,36 +6,21 @@ The shop and each source beside it have a sensor of their own, so that one that 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 
 import dagster as dg
+from dagster._core.execution.stats import StepEventStatus
 
 from ml_assets.components.event_source import LANDS
+from ml_assets.components.table_checks import EVERY_DAY
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.settings import SHOP, Settings, load_settings
+from ml_assets.config.source_spec import SourceSpec
+from ml_assets.config.sources import source_of, sources_beside
 from ml_assets.defs.jobs import Job, asset_jobs, job_name
-from ml_assets.defs.requests import CAUSE, REASON, RUNNING, Answer, Requests, answer, day_jobs, source_run, under_way
-from ml_assets.ingestion.arrivals import arrivals, late_days, signature
-from ml_assets.ingestion.beside import source_of, sources_beside
-from ml_assets.ingestion.errors import IngestionError
-from ml_assets.ingestion.spec import SourceSpec
-from ml_assets.settings import SHOP, Settings, load_settings
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a sensor remembers between two looks.
-
-    Attributes:
-        seen: signature of what had arrived.
-        since: the earliest day that got late rows and is not in the lake with them yet.
-        hour: when that was last looked into.
-        why: what it led to.
-    """
-
-    seen: dict[str, str] = field(default_factory=dict)
-    since: str | None = None
-    hour: str = ""
-    why: str = ""
+from ml_assets.defs.requests import REASON, RUNNING, Answer, Requests, answer, day_jobs, launched, source_run, under_way
+from ml_assets.execution.runs import CAUSE
+from ml_assets.ingestion.days.arrivals import arrivals
 
 
 @dg.definitions
@@ -88,7 +73,7 @@ def _looked(context: dg.SensorEvaluationContext, name: str) -> Requests:
 def _to_land(
     context: dg.SensorEvaluationContext, name: str, source: SourceSpec, settings: Settings, now: datetime
 ) -> Requests:
-    from ml_assets.ingestion.sources.land import unlanded
+    from ml_assets.ingestion.connectors.land import unlanded
 
     news: dict[str, str] = {}
     for table in source.tables.values():
@@ -106,47 +91,44 @@ def _to_land(
         yield dg.SkipReason("a landing is under way")
     elif news:
         reason = f"{', '.join(news)}: the source has something new"
-        key = f"{land} {_digest(news)} {_hour(now)}"  # tried again after an hour when it failed
+        key = f"{land} {_digest(news)} {now:%Y-%m-%dT%H}"  # tried again after an hour when it failed
         yield dg.RunRequest(run_key=key, job_name=land, tags={CAUSE: "arrival", REASON: reason[:250]})
 
 
 def _to_ingest(
     context: dg.SensorEvaluationContext, name: str, source: SourceSpec, settings: Settings, now: datetime
 ) -> Requests:
-    today, hour = now.date(), _hour(now)
-    last = Look(**json.loads(context.cursor)) if context.cursor else Look()
-    seen = signature(source, settings, today)
-    settled = last.since is None or last.hour == hour
-    if seen == last.seen and settled and last.hour.startswith(str(today)):
-        yield dg.SkipReason(f"nothing has arrived since the last look: {last.why}")
-        return
     jobs = day_jobs(name)
     if under_way(context.instance, *jobs):
         yield dg.SkipReason("a run of the days that arrived before is under way")
         return
-    late = [*late_days(source, settings, last.seen), *([date.fromisoformat(last.since)] if last.since else [])]
-    since = min(late, default=None)
-    found = arrivals(source, settings, today, since, again=_failed(context.instance, jobs))
-    gone = found.days is None and not found.waiting  # else the same is asked again after an hour
-    look = Look(seen, None if gone or not since else str(since), hour, found.why)
-    context.update_cursor(json.dumps(asdict(look)))
-    key = f"days {found.days} {_digest(seen)} {hour}"
-    yield dg.SkipReason(found.why) if found.days is None else source_run(context, name, found, "arrival", key)
+    failed = _failed(context.instance, jobs)
+    again = failed[0] if failed and failed[1] < now.date() else None  # tried again on the next day
+    found = arrivals(source, settings, now.date(), again=again)
+    if found.days is None:
+        said = f"the run of {failed[0]} and later days failed: see its log; " if failed else ""
+        yield dg.SkipReason(f"{said}{found.why}")
+        return
+    key = f"{name} days {found.days[0]} {found.days[1]} {found.mark} {now.date()}"  # as is what was not done
+    if launched(context.instance, key):
+        yield dg.SkipReason(f"asked for today already, and not done: see the log of that run; {found.why}")
+    else:
+        yield source_run(context, name, found, "arrival", key)
 
 
-def _failed(instance: dg.DagsterInstance, jobs: Sequence[str]) -> date | None:
-    """The first day of the newest run that brought days in, if it failed: what rests on them may lack them."""
+def _failed(instance: dg.DagsterInstance, jobs: Sequence[str]) -> tuple[date, date] | None:
+    """The first day of the newest run that brought days in, and when that was, if what rests on them may lack them."""
     newest = [record for job in jobs for record in instance.get_run_records(dg.RunsFilter(job_name=job), limit=1)]
-    run = max(newest, key=lambda record: record.storage_id).dagster_run if newest else None
-    if run is None or run.status is not dg.DagsterRunStatus.FAILURE:
+    record = max(newest, key=lambda each: each.storage_id, default=None)
+    run = record.dagster_run if record else None
+    if record is None or run is None or run.status is not dg.DagsterRunStatus.FAILURE:
         return None
+    steps = [each for each in instance.get_run_step_stats(run.run_id) if each.status is StepEventStatus.FAILURE]
+    if steps and all(each.step_key.endswith(EVERY_DAY) for each in steps):
+        return None  # all of the others was made
     day = run.tags.get("dagster/asset_partition_range_start") or run.tags.get("dagster/partition")
-    return date.fromisoformat(day) if day else None
+    return (date.fromisoformat(day), record.create_timestamp.date()) if day else None
 
 
 def _digest(said: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _hour(now: datetime) -> str:
-    return f"{now:%Y-%m-%dT%H}"

@@ -4,33 +4,39 @@ Each can be switched off in the UI. A sensor decides nothing: it gathers facts, 
 answer into a run whose tags say why it was started.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from ml_assets.defs.jobs import TRAINED, Job, asset_jobs, groups_of, retrained
+from ml_assets.config.model_spec import ModelSpec, model_specs
+from ml_assets.config.settings import SHOP, load_settings
+from ml_assets.config.sources import source_of, sources_beside
+from ml_assets.defs.jobs import TRAINED, Job, asset_jobs, groups_of, prune, retrained
 from ml_assets.defs.requests import (
-    CAUSE,
     CHANGES,
     MODEL,
     REASON,
     RUNNING,
     Answer,
+    Asked,
+    Context,
     Requests,
     answer,
     busy,
     day_jobs,
     days_run,
+    each_by_itself,
+    launched,
     source_run,
     under_way,
 )
 from ml_assets.defs.watching import hourly_collection
-from ml_assets.ingestion.arrivals import Arrivals, arrivals
-from ml_assets.ingestion.beside import source_of, sources_beside
-from ml_assets.learning.spec import ModelSpec, model_specs
-from ml_assets.settings import SHOP, load_settings
+from ml_assets.execution.runs import CAUSE
+from ml_assets.ingestion.days import freshness
+from ml_assets.ingestion.days.arrivals import arrivals
 
 
 @dg.definitions
@@ -41,7 +47,7 @@ def automation() -> dg.Definitions:
 
     @dg.sensor(jobs=[*days, jobs["retrain"]], minimum_interval_seconds=pause, default_status=RUNNING)
     def freshness_sensor(context: dg.SensorEvaluationContext) -> Answer:
-        """Late raw data, stale features, a model beyond its maximum age: brings them up to date as soon as it can."""
+        """Data older than promised, stale features, a model beyond its maximum age: renews them as soon as it can."""
         return answer(_renewed(context))
 
     @dg.sensor(job=jobs["retrain"], minimum_interval_seconds=pause, default_status=RUNNING)
@@ -52,7 +58,8 @@ def automation() -> dg.Definitions:
     @dg.sensor(job=jobs["release"], minimum_interval_seconds=pause, default_status=RUNNING)
     def release_sensor(context: dg.SensorEvaluationContext) -> Answer:
         """Carries a release on whenever the service has logged more about it."""
-        return answer(_carried_on(context))
+        rankings = [spec for spec in model_specs() if spec.ranks]  # no other model has releases
+        return answer(each_by_itself(context, rankings, partial(_carried_on, context), _name))
 
     return dg.Definitions(
         sensors=[freshness_sensor, drift_sensor, release_sensor],
@@ -60,46 +67,61 @@ def automation() -> dg.Definitions:
             _daily_ingestion(jobs["daily"]),
             _weekly_retraining(jobs["retrain"]),
             hourly_collection(jobs["collect"], SHOP, "hourly_collection"),
+            dg.ScheduleDefinition(
+                "nightly_pruning",
+                job=prune,
+                cron_schedule="30 5 * * *",
+                default_status=dg.DefaultScheduleStatus.RUNNING,
+                description="Every night: what is older than it is kept goes.",
+            ),
         ],
     )
 
 
-def _renewed(context: dg.SensorEvaluationContext) -> Requests:
+def _renewed(context: dg.SensorEvaluationContext) -> Asked:
     stale = stale_assets(context)
     owner = _sources_of(context, stale)
-    for source in (SHOP, *sources_beside()):
-        yield from _renew_data(context, source, [key for key in stale if owner[key] == source])
-    for spec in model_specs():
+
+    def data(source: str) -> Requests:
+        return _renew_data(context, source, [key for key in stale if owner[key] == source])
+
+    def model(spec: ModelSpec) -> Requests:
         old = [key for key in stale if key.path[0] == spec.name and key.path[-1] in TRAINED]
         if old and not busy(context.instance, {MODEL: spec.name}):
             reason = f"{old[0].to_user_string()} is older than {spec.retraining.max_age_days} days"
             yield retraining(spec, cause="age", reason=reason, run_key=_hourly(f"{spec.name} age"))
 
+    yield from each_by_itself(context, (SHOP, *sources_beside()), data, str)
+    yield from each_by_itself(context, model_specs(), model, _name)
 
-def _carried_on(context: dg.SensorEvaluationContext) -> Requests:
+
+def _name(spec: ModelSpec) -> str:
+    return spec.name
+
+
+def _carried_on(context: dg.SensorEvaluationContext, spec: ModelSpec) -> Requests:
     from ml_assets.release import progress
 
-    settings = load_settings()
-    for spec in model_specs():
-        seen = progress(settings, spec.name)
-        if seen is None:
-            yield dg.SkipReason(f"{spec.name}: no release under way")
-        elif busy(context.instance, {MODEL: spec.name, "ml_assets/job": "release"}):
-            yield dg.SkipReason(f"{spec.name}: its release is being judged")
-        else:
-            yield dg.RunRequest(
-                run_key=seen,
-                job_name="release",
-                asset_selection=[dg.AssetKey([spec.name, "release"])],
-                tags={MODEL: spec.name, "ml_assets/job": "release", CAUSE: "release"},
-            )
+    seen = progress(load_settings(), spec.name)
+    if seen is None:
+        yield dg.SkipReason(f"{spec.name}: no release under way")
+    elif busy(context.instance, {MODEL: spec.name, "ml_assets/job": "release"}):
+        yield dg.SkipReason(f"{spec.name}: its release is being judged")
+    else:
+        yield dg.RunRequest(
+            run_key=seen,
+            job_name="release",
+            asset_selection=[dg.AssetKey([spec.name, "release"])],
+            tags={MODEL: spec.name, "ml_assets/job": "release", CAUSE: "release"},
+        )
 
 
 def _daily_ingestion(daily: Job) -> dg.ScheduleDefinition:
     @dg.schedule(job=daily, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
     def daily_ingestion(context: dg.ScheduleEvaluationContext) -> Requests:
         """Every night: the days that have arrived, the features and the deployment on them, and the watch."""
-        found = _arrivals(SHOP, context.scheduled_execution_time.date())
+        settings = load_settings()
+        found = arrivals(source_of(SHOP, settings), settings, context.scheduled_execution_time.date())
         yield dg.SkipReason(found.why) if found.days is None else days_run(found, cause="schedule")
 
     return daily_ingestion
@@ -114,41 +136,43 @@ def _weekly_retraining(retrain: Job) -> dg.ScheduleDefinition:
     return weekly_retraining
 
 
-def _decided(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, *, scheduled: bool) -> Requests:
-    """Ask for each model whether to train it again, note the answer, and turn it into a run or a reason."""
+def _decided(context: Context, *, scheduled: bool) -> Asked:
+    """Ask for each model whether to train it again."""
+    return each_by_itself(context, model_specs(), partial(_decide, context, scheduled), _name)
+
+
+def _decide(context: Context, scheduled: bool, spec: ModelSpec) -> Requests:
+    """Note the answer, and turn it into a run or a reason; it counts as an attempt once its run exists."""
     from ml_assets.retraining import decide, gather, record
-    from ml_assets.warehouse import WarehouseError
+    from ml_assets.storage.warehouse import WarehouseError
 
-    settings = load_settings()
-    ended = [spec for spec in model_specs() if scheduled and _ended(spec, context)]
-    for spec in ended:
+    settings, instance = load_settings(), context.instance
+    if scheduled and _ended(spec, context):
         yield dg.SkipReason(f"{spec.name}: {spec.source}'s calendar ended, there is nothing new to learn")
-    due = [spec for spec in model_specs() if spec not in ended]
-    failed = {source: failed_data_checks(context, source) for source in {spec.source for spec in due}}
-    for spec in due:
-        running = busy(context.instance, {MODEL: spec.name})
-        try:
-            facts = gather(spec, settings, failed_data_checks=failed[spec.source], in_flight=running)
-        except (WarehouseError, FileNotFoundError) as error:
-            yield dg.SkipReason(f"{spec.name}: {error}")
-            continue
-        decision = decide(spec, facts, scheduled=scheduled)
-        record(settings, spec, decision)
-        if not decision.retrain:
-            yield dg.SkipReason(f"{spec.name}: {decision.reason}")
-            continue
-        yield retraining(
-            spec,
-            cause=decision.cause.value,
-            reason=decision.reason,
-            run_key=decision.attempt_id,
-            cause_id=decision.cause_id,
-            fresh=decision.fresh,
-            changes=decision.changes,
-        )
+        return
+    failed, running = failed_data_checks(context, spec.source), busy(instance, {MODEL: spec.name})
+    try:
+        facts = gather(spec, settings, failed, running, partial(launched, instance))
+    except (WarehouseError, FileNotFoundError) as error:
+        yield dg.SkipReason(f"{spec.name}: {error}")
+        return
+    decision = decide(spec, facts, scheduled=scheduled)
+    record(settings, spec, decision)
+    if not decision.retrain:
+        yield dg.SkipReason(f"{spec.name}: {decision.reason}")
+        return
+    yield retraining(
+        spec,
+        cause=decision.cause.value,
+        reason=decision.reason,
+        run_key=decision.attempt_id,
+        cause_id=decision.cause_id,
+        fresh=decision.fresh,
+        changes=decision.changes,
+    )
 
 
-def _ended(spec: ModelSpec, context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> bool:
+def _ended(spec: ModelSpec, context: Context) -> bool:
     """Whether nothing more is to come from the model's source."""
     assert isinstance(context, dg.ScheduleEvaluationContext)  # noqa: S101  # only schedules ask
     end = source_of(spec.source, load_settings()).calendar.end
@@ -179,7 +203,7 @@ def retraining(
     )
 
 
-def failed_data_checks(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, source: str) -> list[str]:
+def failed_data_checks(context: Context, source: str) -> list[str]:
     """The checks on a source's data whose newest evaluation failed: "asset: check: text"."""
     graph = _graph(context)
     watched = groups_of(source)
@@ -202,19 +226,23 @@ def stale_assets(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
     return sorted(key for key, record in found.items() if record.freshness_state.value in {"FAIL", "WARN"})
 
 
-def _graph(context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext) -> Any:
+def _graph(context: Context) -> Any:
     assert context.repository_def is not None  # noqa: S101  # sensors are evaluated with their repository
     return context.repository_def.asset_graph
 
 
 def _renew_data(context: dg.SensorEvaluationContext, source: str, stale: list[dg.AssetKey]) -> Requests:
+    """Bring a source up to date when its data is older than promised, or what is made of it was made too long ago."""
+    settings, now = load_settings(), freshness.clock()
     late = [key for key in stale if key.path[-1] not in TRAINED]
-    if not late:
-        yield dg.SkipReason(f"{source}: every asset is as fresh as its policy asks")
+    data = freshness.freshness(source_of(source, settings), settings, now)
+    if not late and (data.ok or data.newest is None):
+        yield dg.SkipReason(data.text)  # the first days are for a person to ask for
         return
-    found = _arrivals(source, datetime.now(UTC).date())
+    why = data.text if not data.ok else f"{late[0].to_user_string()} was made too long ago"
+    found = arrivals(source_of(source, settings), settings, now.date())
     if found.days is None:
-        yield dg.SkipReason(f"{late[0].to_user_string()} is late; {found.why}")
+        yield dg.SkipReason(f"{why}; {found.why}")
     elif under_way(context.instance, *day_jobs(source)):
         yield dg.SkipReason(f"{source}: a run that renews the data is under way")
     else:
@@ -227,11 +255,6 @@ def _sources_of(context: dg.SensorEvaluationContext, keys: list[dg.AssetKey]) ->
     groups = {group: source for source in sources_beside() for group in groups_of(source)}
     models = {spec.name: spec.source for spec in model_specs()}
     return {key: models.get(key.path[0]) or groups.get(str(graph.get(key).group_name), SHOP) for key in keys}
-
-
-def _arrivals(source: str, today: date) -> Arrivals:
-    settings = load_settings()
-    return arrivals(source_of(source, settings), settings, today)
 
 
 def _hourly(what: str) -> str:

@@ -1,16 +1,20 @@
-"""How old each asset may become, in one place; the UI shows it and `freshness_sensor` acts on it."""
+"""How old each asset may become, in one place; the UI shows it and `freshness_sensor` acts on it.
+
+Dagster's policies know when an asset was made last; how old the data in it is, the sensor asks `ingestion.freshness`.
+"""
 
 import warnings
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import dagster as dg
 
+from ml_assets.config.model_spec import ModelSpec, model_specs
+from ml_assets.config.settings import SHOP, load_settings
+from ml_assets.config.sources import source_of, sources_beside
 from ml_assets.defs.jobs import TRAINED, groups_of, refreshed
-from ml_assets.ingestion.beside import sources_beside
-from ml_assets.learning.spec import ModelSpec, model_specs
-from ml_assets.settings import SHOP
+from ml_assets.ingestion.days import freshness as data
 
-DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+DAILY = dg.FreshnessPolicy.time_window(fail_window=data.WITHIN, warn_window=timedelta(hours=26))
 """For what every new day renews."""
 
 
@@ -23,9 +27,9 @@ def trained_within(spec: ModelSpec) -> dg.FreshnessPolicy:
 def with_freshness(defs: dg.Definitions) -> dg.Definitions:
     """The same definitions with a freshness policy on every raw, feature, model and deployment asset.
 
-    Of a source beside the shop only while its calendar runs: nothing could renew what comes after its end.
+    Of a source only while its calendar runs: nothing could renew what comes after its end.
     """
-    living = {SHOP, *(name for name in sources_beside() if not _ended(name))}
+    living = {name for name in (SHOP, *sources_beside()) if not _ended(name)}
     specs = {spec.name: spec for spec in model_specs() if spec.source in living}
     groups = frozenset().union(*(groups_of(source) for source in living))
 
@@ -47,5 +51,5 @@ def with_freshness(defs: dg.Definitions) -> dg.Definitions:
 
 
 def _ended(source: str) -> bool:
-    end = sources_beside()[source].calendar.end
-    return end is not None and end < datetime.now(UTC).date()
+    end = source_of(source, load_settings()).calendar.end
+    return end is not None and end < data.clock().date()

@@ -9,10 +9,11 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from ml_assets.components.days import shop_days, source_days, source_hours, watched_days
 from ml_assets.components.model_assets import FEATURES
 from ml_assets.components.monitoring_assets import monitoring_group
+from ml_assets.config.model_spec import ModelSpec, model_specs
+from ml_assets.config.settings import PROJECT, SHOP, Settings, load_settings
+from ml_assets.config.sources import sources_beside
 from ml_assets.defs.resources import forked
-from ml_assets.ingestion.beside import sources_beside
-from ml_assets.learning.spec import ModelSpec, model_specs
-from ml_assets.settings import SHOP, Settings, load_settings
+from ml_assets.execution.runs import REBUILD
 
 Job: TypeAlias = UnresolvedAssetJobDefinition
 
@@ -30,22 +31,51 @@ class RollBack(dg.Config):
 
     model: str
     reason: str = "by hand"
+    to: str | None = None
 
 
 @dg.op
 def roll_back_model(context: dg.OpExecutionContext, config: RollBack) -> None:
-    """End the release under way, or put the previous version back; by files only, within seconds."""
-    from ml_assets.learning.spec import model_spec
+    """End the release under way, or put the previous version or the one named `to` back; by files only."""
+    from ml_assets.config.model_spec import model_spec
+    from ml_assets.journals import damages
     from ml_assets.release import roll_back
+    from serving.deploy.taken_up import taken_up
 
-    pointer = roll_back(load_settings(), model_spec(config.model), config.reason)
-    context.log.info(f"{config.model}: version {pointer.model_version} serves now")
+    settings, spec = load_settings(), model_spec(config.model)
+    for text in damages(settings, spec.name):
+        context.log.warning(text)
+    pointer = roll_back(settings, spec, config.reason, to=config.to, tell=context.log.warning)
+    found = taken_up(settings, spec.name, pointer)
+    if not found.ok:
+        raise dg.Failure(found.text)
+    context.log.info(found.text)
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def rollback() -> None:
     """Take back what was released last: one click, no registry, no network."""
     roll_back_model()
+
+
+@dg.op
+def remove_what_is_old(context: dg.OpExecutionContext) -> None:
+    """Remove what is older than `ML_ASSETS_KEEP` says, unless something needs it; how much is in the metadata."""
+    from ml_assets.retention.prune import prune as remove
+
+    told = remove(load_settings(), context.instance)
+    for each in told:
+        context.log.info(each.text)
+    sizes: dict[str, int] = {}
+    for each in told:
+        sizes[f"{each.kind}_bytes"] = sizes.get(f"{each.kind}_bytes", 0) + each.size
+    context.add_output_metadata({"bytes": sum(sizes.values()), **sizes})
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def prune() -> None:
+    """Remove data, versions, runs and logs that are older than they are kept; nothing that is needed."""
+    remove_what_is_old()
 
 
 def of_models(source: str, name: str) -> dg.AssetSelection:
@@ -56,6 +86,11 @@ def of_models(source: str, name: str) -> dg.AssetSelection:
 def job_name(source: str, what: str) -> str:
     """What a job or sensor is called: the shop's as it is, another source's with its name before."""
     return what if source == SHOP else f"{source}_{what}"
+
+
+def modelled(source: str) -> bool:
+    """Whether a source beside the shop has dbt models."""
+    return (PROJECT / "dbt_project" / "models" / source).is_dir()
 
 
 def groups_of(source: str) -> frozenset[str]:
@@ -81,8 +116,8 @@ def retrained(spec: ModelSpec) -> list[dg.AssetKey]:
 
 @dg.definitions
 def jobs() -> dg.Definitions:
-    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rollback`; some for each source beside the shop."""
-    return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback])
+    """`ingest`, `train`, `daily`, `retrain`, `release`, `collect`, `rebuild`, `rollback`, `prune`; some per source."""
+    return dg.Definitions(jobs=[*asset_jobs(load_settings()).values(), rollback, prune])
 
 
 @cache
@@ -122,8 +157,9 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
         "collect", logs, partitions_def=hours, executor_def=dg.in_process_executor,
         description="Turn what the services logged into hourly tables.",
     )  # fmt: skip
+    rebuild = _rebuild(settings, SHOP, dg.AssetSelection.groups(*DATA_GROUPS[1:], FEATURE_STORE))
     beside = [job for source in sources_beside() for job in (*_beside(settings, source), *_watching(settings, source))]
-    return {job.name: job for job in (ingest, train, daily, retrain, release, collect, *beside)}
+    return {job.name: job for job in (ingest, train, daily, retrain, release, collect, rebuild, *beside)}
 
 
 def _beside(settings: Settings, source: str) -> tuple[Job, ...]:
@@ -144,7 +180,19 @@ def _beside(settings: Settings, source: str) -> tuple[Job, ...]:
         executor_def=forked("daily"),
         description=f"A new day of {source}: ingest it, and renew features and deployments of the models that serve.",
     )  # fmt: skip
-    return ingest, train, daily
+    if not modelled(source):
+        return ingest, train, daily
+    return ingest, train, daily, _rebuild(settings, source, data | dg.AssetSelection.assets(FEATURES))
+
+
+def _rebuild(settings: Settings, source: str, data: dg.AssetSelection) -> Job:
+    """The job that makes the tables of a source's dbt models anew, then definitions and online store."""
+    made = data & (dg.AssetSelection.kind("dbt") | dg.AssetSelection.kind("feast"))
+    return dg.define_asset_job(
+        job_name(source, "rebuild"), made, partitions_def=source_days(settings, source), executor_def=forked("rebuild"),
+        tags={REBUILD: "true"},
+        description="Make tables of dbt models anew, of all published days, then definitions and online store.",
+    )  # fmt: skip
 
 
 def _watching(settings: Settings, source: str) -> list[Job]:

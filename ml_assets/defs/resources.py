@@ -3,8 +3,8 @@
 import dagster as dg
 
 from ml_assets.components.references import JsonReferences
-from ml_assets.preload import preload
-from ml_assets.settings import load_settings
+from ml_assets.config.settings import load_settings
+from ml_assets.execution.preload_modules import preload
 
 
 def forked(job: str) -> dg.ExecutorDefinition:

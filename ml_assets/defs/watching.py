@@ -4,11 +4,12 @@ from datetime import date, datetime, time, timedelta
 
 import dagster as dg
 
+from ml_assets.config.model_spec import model_specs
+from ml_assets.config.settings import load_settings
+from ml_assets.config.sources import sources_beside
 from ml_assets.defs.jobs import Job, asset_jobs
-from ml_assets.defs.requests import CAUSE, Requests
-from ml_assets.ingestion.beside import sources_beside
-from ml_assets.learning.spec import model_specs
-from ml_assets.settings import load_settings
+from ml_assets.defs.requests import Requests
+from ml_assets.execution.runs import CAUSE
 
 RUNNING = dg.DefaultScheduleStatus.RUNNING
 
@@ -32,7 +33,7 @@ def hourly_collection(collect: Job, source: str, name: str) -> dg.ScheduleDefini
     @dg.schedule(name=name, job=collect, cron_schedule="5 * * * *", default_status=RUNNING)
     def collection(context: dg.ScheduleEvaluationContext) -> Requests:
         """Every hour: what the services logged becomes tables."""
-        from ml_assets.predictions import uncollected
+        from ml_assets.prediction_log import uncollected
 
         settings = load_settings()
         ended = context.scheduled_execution_time - timedelta(hours=1)  # an hour is a partition once it is over
@@ -49,7 +50,7 @@ def _nightly_watching(watch: Job, source: str) -> dg.ScheduleDefinition:
     @dg.schedule(name=f"{source}_watching", job=watch, cron_schedule="0 4 * * *", default_status=RUNNING)
     def nightly(context: dg.ScheduleEvaluationContext) -> Requests:
         """Every night: what the services answered yesterday, with the labels that have arrived since."""
-        from ml_assets.monitoring.levels import SILENT_DAYS
+        from ml_assets.monitoring.service_level import SILENT_DAYS
 
         yesterday = context.scheduled_execution_time.date() - timedelta(days=1)
         if not any(_asked(spec.name, yesterday, SILENT_DAYS) for spec in model_specs(source)):
@@ -62,7 +63,7 @@ def _nightly_watching(watch: Job, source: str) -> dg.ScheduleDefinition:
 
 def _asked(model: str, day: date, days: int) -> bool:
     """Whether a service has logged anything that is not yet collected, or that is of so many days up to this one."""
-    from ml_assets.predictions import hour_counts, uncollected
+    from ml_assets.prediction_log import hour_counts, uncollected
 
     settings, end = load_settings(), datetime.combine(day, time()) + timedelta(days=1)
     return bool(uncollected(settings, model)) or any(

@@ -10,17 +10,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ml_assets.demo.summary import collect, show
-from ml_assets.files import write_text_atomically
-from ml_assets.ingestion.errors import IngestionError
-from ml_assets.ingestion.ledger import changed_days
-from ml_assets.ingestion.spec import SourceSpec, load_source
-from ml_assets.runs import RunResult, execute_job, range_tags
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.model_spec import load_model_spec
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import SourceSpec, load_source
+from ml_assets.demo.summary import MODEL, collect, show
+from ml_assets.execution.runs import RunResult, execute_job, range_tags
+from ml_assets.ingestion.days.ledger import changed_days
+from ml_assets.registry.pointer import pointer_path
+from ml_assets.storage.files import write_text_atomically
+
+NOTHING_SERVES = "\n[bold red]Nothing serves[/]: the data did not pass their checks, or no candidate passed the gate."
 
 
 def run_demo(settings: Settings) -> int:
-    """Take the shop's raw events to a running server; 0 only when every check passed and the server answered."""
+    """Take the shop's raw events to a running server; 0 only when no check failed and the server answered."""
     console = Console(highlight=False)
     began = time.monotonic()
     try:
@@ -33,8 +37,8 @@ def run_demo(settings: Settings) -> int:
         console.print(f"[red]{error}[/]")
         return 1
     failed = [run for run in runs if not run.succeeded]
-    if failed:
-        _explain(console, failed, settings)
+    if failed or not pointer_path(settings, load_model_spec(MODEL).name).exists():
+        _explain(console, failed or runs, settings)
         return 1
     summary = collect(settings, source, (first, last), runs, time.monotonic() - began)
     folder = settings.home / "demo"
@@ -108,7 +112,7 @@ def _code() -> str:
 
 
 def _explain(console: Console, failed: list[RunResult], settings: Settings) -> None:
-    console.print("\n[bold red]The demo failed.[/]")
+    console.print("\n[bold red]The demo failed.[/]" if any(not run.succeeded for run in failed) else NOTHING_SERVES)
     for run in failed:
         for error in run.errors:
             console.print(f"[red]{error}[/]")

@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.ingestion.ledger import read_report
-from ml_assets.ingestion.spec import SourceSpec
-from ml_assets.learning.evaluate import REPORT, RESULT, evaluation_folder
-from ml_assets.learning.evaluation import EvaluationResult, read_result
-from ml_assets.learning.spec import ModelSpec, load_model_spec
-from ml_assets.learning.split import Part
+from ml_assets.config.model_spec import ModelSpec, load_model_spec
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import SourceSpec
+from ml_assets.datasets.split import Part
+from ml_assets.evaluation.evaluate import REPORT, RESULT, evaluation_folder
+from ml_assets.evaluation.result import EvaluationResult, read_result
+from ml_assets.execution.runs import RunResult
+from ml_assets.ingestion.days.ledger import read_report
 from ml_assets.registry.pointer import pointer_path, require_pointer
-from ml_assets.runs import RunResult
-from ml_assets.settings import PROJECT, Settings
-from ml_assets.warehouse import some_customers
-from serving.probe import Probe, probe
+from ml_assets.storage.warehouse import some_customers
+from serving.deploy.probe import Probe, about_customers, probe
 
 MODEL = PROJECT / "ml_assets" / "defs" / "models" / "product_recommender" / "defs.yaml"
 
@@ -47,6 +47,7 @@ class Summary(BaseModel):
     rows: dict[str, Rows]
     checks_passed: int
     checks_failed: list[str]
+    warnings: list[str]
     step_seconds: dict[str, float]
     model: str
     model_version: str
@@ -76,7 +77,13 @@ def collect(
     folder = evaluation_folder(settings, spec.name, pointer.model_version)
     result = read_result(folder / RESULT)
     asked = _ask(settings, spec, pointer.model_version)
-    failed = [f"{check.asset}: {check.name}: {check.description}" for run in runs for check in run.failed_checks]
+    failed, warnings = (
+        [f"{check.asset}: {check.name}: {check.description}" for check in checks]
+        for checks in (
+            [each for run in runs for each in run.failed_checks],
+            [each for run in runs for each in run.warnings],
+        )
+    )
     return Summary(
         ok=not failed and asked.ok,
         shop=source.name,
@@ -85,6 +92,7 @@ def collect(
         rows={name: _rows(settings, name, days) for name in source.tables},
         checks_passed=sum(check.passed for run in runs for check in run.checks),
         checks_failed=failed,
+        warnings=warnings,
         step_seconds={name: round(took, 1) for run in runs for name, took in run.step_seconds.items()},
         model=spec.name,
         model_version=pointer.model_version,
@@ -92,7 +100,7 @@ def collect(
         metric=result.metric,
         evaluation={part: found.values for part, found in result.parts.items()},
         gains={part: _gains(result, part) for part in result.parts},
-        url=f"http://{settings.host}:{settings.port}{spec.serving.route}",
+        url=f"{settings.url}{spec.serving.route}",
         requests=asked.requests,
         request_failures=list(asked.failures),
         latency_ms={"p50": asked.p50_ms, "p95": asked.p95_ms, "p99": asked.p99_ms},
@@ -103,9 +111,9 @@ def collect(
 
 def _ask(settings: Settings, spec: ModelSpec, version: str) -> Probe:
     customers = some_customers(settings, 200)
-    url = f"http://{settings.host}:{settings.port}"
-    probe(url, spec.serving.route, version, customers[:20], k=spec.serving.k)  # caches warm, as in a running shop
-    return probe(url, spec.serving.route, version, customers, k=spec.serving.k, repeat=2)
+    route, k, told = spec.serving.route, spec.serving.k, settings.key_header
+    probe(settings.url, route, about_customers(customers[:20], version, k), headers=told)  # caches warm, as in a shop
+    return probe(settings.url, route, about_customers(customers, version, k), repeat=2, headers=told)
 
 
 def _rows(settings: Settings, table: str, days: tuple[date, date]) -> Rows:
@@ -116,10 +124,9 @@ def _rows(settings: Settings, table: str, days: tuple[date, date]) -> Rows:
 
 
 def _promotion(settings: Settings, spec: ModelSpec, version: str) -> str:
-    from ml_assets.registry import journal
-    from ml_assets.registry.promote import promotion_journal
+    from ml_assets.registry.promote import promotions
 
-    entries = journal.read(promotion_journal(settings, spec.name))
+    entries = promotions(settings, spec.name)
     reasons = [entry["reason"] for entry in entries if entry["event"] == "promoted" and entry["version"] == version]
     return reasons[-1] if reasons else "unknown"
 
@@ -132,8 +139,8 @@ def _gains(result: EvaluationResult, part: str) -> dict[str, tuple[float | None,
 
 def _look_next(settings: Settings, report: Path) -> dict[str, str]:
     return {
-        "lineage, runs, checks": f"make ui  ->  http://{settings.host}:{settings.ui_port}",
-        "experiments": f"make mlflow-ui  ->  http://{settings.host}:{settings.mlflow_port}",
+        "lineage, runs, checks": f"make ui  ->  {settings.ui_url}",
+        "experiments": f"make mlflow-ui  ->  {settings.mlflow_url}",
         "evaluation report": str(report),
         "stop the model server": "make stop",
     }
@@ -154,7 +161,10 @@ def show(console: Console, summary: Summary, file: Path) -> None:
     console.print(f"{summary.url}: {summary.requests} requests one by one, {took}")
     customer = summary.example.get("customer", "?")
     console.print(f"  customer {customer} -> {', '.join(summary.example.get('products', []))}")
-    console.print(f"checks: {summary.checks_passed} passed, {len(summary.checks_failed)} failed")
+    counts = f"{summary.checks_passed} passed, {len(summary.checks_failed)} failed, {len(summary.warnings)} warn"
+    console.print(f"checks: {counts}")
+    for line in summary.warnings:
+        console.print(f"  [yellow]! {line}[/]")
     for line in [*summary.checks_failed, *summary.request_failures[:5]]:
         console.print(f"  [red]✗ {line}[/]")
     console.print("\n[bold]Where to look next[/]")

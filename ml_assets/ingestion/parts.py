@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ml_assets.config.source_spec import SqlType, TableSpec
 from ml_assets.ingestion.publish import Stage
-from ml_assets.ingestion.readers import quote
-from ml_assets.ingestion.spec import SqlType, TableSpec
+from ml_assets.ingestion.reading.readers import quote
 
 ARROW: dict[SqlType, pa.DataType] = {
     "VARCHAR": pa.string(),
@@ -29,6 +29,7 @@ QUARANTINE = pa.schema(
         ("reason", pa.string()),
         ("reasons", pa.list_(pa.string())),
         ("source", pa.string()),
+        ("line", pa.int64()),
         ("raw", pa.string()),
     ]
 )
@@ -52,10 +53,13 @@ def write_good(table: TableSpec, days: Sequence[date], stage: Stage, connection:
 def write_quarantine(
     table: TableSpec, days: Sequence[date], stage: Stage, connection: duckdb.DuckDBPyConnection
 ) -> None:
-    """Write the bad rows of `checked` with reasons, source and raw row as JSON, in their files' order."""
-    raw = "case when _line is null then to_json(_raw) else json_object('line', _line) end::varchar"
+    """Write the bad rows of `checked` with reasons, source, line and raw row as JSON, in their files' order."""
+    raw = (
+        "case when _line is not null then json_object('line', _line) "
+        "when _json is not null then json(_json) else to_json(_raw) end::varchar"
+    )
     sql = (
-        f"select _day, _reasons[1] as reason, _reasons as reasons, _source as source, {raw} as raw "
+        f"select _day, _reasons[1] as reason, _reasons as reasons, _source as source, _at as line, {raw} as raw "
         "from checked where _reasons is not null order by _day, _source, _row, raw"
     )
     _write(connection.sql(sql), f"{table.name}_quarantine", QUARANTINE, days, stage)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+
+from ml_assets.ingestion.swap import Swap, forget, settle, turn_back, unsettled
 
 
 def part(lake: Path, table: str, day: date) -> Path:
@@ -38,47 +39,60 @@ class Stage:
         self.written.append((path, part(self.lake, table, day)))
         return path
 
-    @contextmanager
-    def publish(self) -> Iterator[None]:
-        """Swap every file into its place, then run the block; if either fails, put the old files back."""
-        for aside, _ in self.written:
-            with aside.open("rb") as opened:
-                os.fsync(opened.fileno())
-        swapped: list[tuple[Path, Path | None]] = []
+    def begin_anew(self) -> None:
+        """Forget what was set aside so far."""
+        for path, _ in self.written:
+            path.unlink(missing_ok=True)
+        self.written.clear()
+
+    def publish(self, ledger: Path, lines: str) -> None:
+        """Swap every file into its place and add the lines to the ledger; if either fails, all is as it was.
+
+        A run that is killed meanwhile leaves a note, by which `finish_swaps` and the next `stage` finish it.
+        """
+        swap = Swap.prepare(self.lake, self.written, ledger, lines)
+        swap.note(self.folder)
         try:
-            for aside, target in self.written:
-                swapped.append((target, _keep_old(aside, target)))
-                aside.replace(target)
-            yield
+            swap.finish(self.lake)
         except BaseException:
-            for target, old in reversed(swapped):
-                if old is None:
-                    target.unlink(missing_ok=True)
-                else:
-                    old.replace(target)
+            turn_back(self.lake, self.folder)
             raise
-
-
-def _keep_old(aside: Path, target: Path) -> Path | None:
-    """A second name for the published file, so that it survives being replaced."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        return None
-    old = aside.with_suffix(".old")
-    os.link(target, old)
-    return old
+        forget(self.folder)
 
 
 @contextmanager
 def stage(lake: Path, table: str) -> Iterator[Stage]:
-    """Open the stage of a table; a second run of the table waits, and what a killed run left is removed."""
-    folder = lake / ".staging" / table
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{table}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Open the stage of a table; a second run of the table waits, and what a killed run left is settled."""
+    folder = _folder(lake, table)
+    with _alone(folder):
+        settle(lake, folder)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         try:
             yield Stage(lake, folder)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not unsettled(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish_swaps(lake: Path, *tables: str) -> None:
+    """Finish what a killed run has left half swapped, before somebody reads these tables (none named: all)."""
+    staging = lake / ".staging"
+    named = tables or sorted(path.name for path in staging.glob("*") if path.is_dir())
+    for folder in (_folder(lake, table) for table in named):
+        if unsettled(folder):
+            with _alone(folder):
+                settle(lake, folder)
+
+
+def _folder(lake: Path, table: str) -> Path:
+    return lake / ".staging" / table
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Be the only run that writes the table."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

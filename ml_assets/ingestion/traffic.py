@@ -23,11 +23,11 @@ from typing import Literal
 
 import duckdb
 
-from ml_assets.ingestion.errors import IngestionError
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.settings import Settings
+from ml_assets.config.source_spec import SourceSpec, TableSpec, TrafficSpec
 from ml_assets.ingestion.publish import part
-from ml_assets.ingestion.readers import literal, quote
-from ml_assets.ingestion.spec import SourceSpec, TableSpec, TrafficSpec
-from ml_assets.settings import Settings
+from ml_assets.ingestion.reading.readers import BY_DAY, literal, parquet, quote
 
 RECENT_DAYS, WEEKS = 14, 4
 """Days looked back on: all of the last 14, and the same weekday of the last 4 weeks."""
@@ -60,6 +60,12 @@ class Measure:
     broken: bool
 
     @property
+    def distance(self) -> float:
+        """How far off it is: of rows and of shares, the logarithm of how many times."""
+        least = 1.0 if self.name == VOLUME else 0.001
+        return abs(math.log((self.value + least) / (self.usual + least)))
+
+    @property
     def text(self) -> str:
         """One phrase for people."""
         form = ",.0f" if self.name == VOLUME else ".1%"
@@ -74,7 +80,7 @@ class TrafficReport:
         table: of the lake.
         day: the partition.
         state: whether there was anything to judge by.
-        ok: nothing looks broken (or nothing could be judged).
+        ok: nothing looks broken (or nothing could be judged: see `passed`).
         text: one line for people.
         measures: every figure that was judged.
         compared: how many days before were looked at.
@@ -93,22 +99,44 @@ class TrafficReport:
         """What looks broken."""
         return tuple(measure for measure in self.measures if measure.broken)
 
+    @property
+    def passed(self) -> bool | None:
+        """Whether nothing looks broken; None when nothing could be judged."""
+        return self.ok if self.state == "judged" else None
+
+    @property
+    def weight(self) -> float:
+        """How far off the worst of what looks broken is."""
+        return max((measure.distance for measure in self.findings), default=0.0)
+
 
 def traffic(settings: Settings, source: SourceSpec, table: str, day: date) -> TrafficReport:
-    """Judge a day of a table by what is in the lake, one query; the table's `traffic:` says how wide the bars are.
+    """Judge a day; as `traffic_of`."""
+    return traffic_of(settings, source, table, [day])[day]
+
+
+def traffic_of(settings: Settings, source: SourceSpec, table: str, days: Sequence[date]) -> dict[date, TrafficReport]:
+    """Judge days of a table by what is in the lake, one query; the table's `traffic:` says how wide the bars are.
 
     Raises:
-        IngestionError: when the day was never ingested.
+        IngestionError: when a day was never ingested.
     """
     spec = source.table(table)
     if not spec.traffic.enabled:
-        return TrafficReport(table, day, "switched off", True, f"{table}: not judged, traffic.enabled is false")
-    if not part(settings.lake, table, day).exists():
-        problem = f"{table} of {day} was never ingested"
-        raise IngestionError(problem, file=part(settings.lake, table, day), remedy=f"ingest {day}")
-    past = [each for each in comparable(day) if part(settings.lake, table, each).exists()]
-    counts = _count(settings, spec, [day, *past])
-    return judge(spec, day, counts)
+        return {
+            day: TrafficReport(table, day, "switched off", True, f"{table}: traffic.enabled is false") for day in days
+        }
+    missing = [day for day in days if not part(settings.lake, table, day).exists()]
+    if missing:
+        problem = f"{table} of {missing[0]} was never ingested"
+        raise IngestionError(problem, file=part(settings.lake, table, missing[0]), remedy=f"ingest {missing[0]}")
+    before = {day: comparable(day) for day in days}
+    needed = sorted({*days, *(each for past in before.values() for each in past)})
+    counts = _count(settings, spec, [each for each in needed if part(settings.lake, table, each).exists()])
+    return {
+        day: judge(spec, day, {each: counts[each] for each in (day, *past) if each in counts})
+        for day, past in before.items()
+    }
 
 
 def comparable(day: date) -> list[date]:
@@ -254,5 +282,4 @@ def _conditions(table: TableSpec) -> Iterator[tuple[str, str]]:
 
 def _files(settings: Settings, table: str, days: Sequence[date]) -> str:
     paths = [part(settings.lake, table, day) for day in days]
-    listed = ", ".join(literal(path) for path in paths if path.exists())
-    return f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'event_day': date}})"
+    return parquet(*(path for path in paths if path.exists()), options=BY_DAY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
 
 CATEGORY, EVENT = "category_id", "session_event"
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from ml_assets.files import write_text_atomically
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.storage.files import write_text_atomically
 
 
 class Report(BaseModel):

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ml_assets.files import write_text_atomically
-from ml_assets.learning.spec import ModelSpec, model_specs
+from ml_assets.config.keep import Keep
+from ml_assets.config.model_spec import ModelSpec, model_specs
+from ml_assets.config.settings import PROJECT, VARIABLES, Settings
 from ml_assets.reference.schema import default_text, sections, value_text
-from ml_assets.settings import PROJECT, VARIABLES, Settings
+from ml_assets.storage.files import write_text_atomically
 
 FOLDER = PROJECT / "docs" / "reference"
 MADE = "<!-- Made by `make reference` from the code: edit the descriptions there. -->\n\n"
@@ -19,7 +20,8 @@ MODEL = """# A model's YAML
 
 `ml_assets/defs/models/<name>/defs.yaml`: the `attributes` of the component `ml_assets.components.TrainedModel`. An
 unknown key, a missing one or a value out of range stops the definitions from loading, with file, line and key;
-`dg check defs` says so before anything runs. Source: [`ml_assets/learning/spec.py`](../../ml_assets/learning/spec.py).
+`dg check defs` says so before anything runs.
+Source: [`ml_assets/config/model_spec.py`](../../ml_assets/config/model_spec.py).
 
 """
 SHOP = """# A shop's YAML
@@ -28,17 +30,26 @@ SHOP = """# A shop's YAML
 ([`shops/contract.yaml`](../../shops/contract.yaml): the canonical columns and their rules); `ML_ASSETS_SHOP` names the
 shop. A column given as text is its `from`, and a table's `name` is its key. A table with a `source` has neither
 `address` nor `day`; see [sources](../how-to/sources.md). Source:
-[`ml_assets/ingestion/spec.py`](../../ml_assets/ingestion/spec.py).
+[`ml_assets/config/source_spec.py`](../../ml_assets/config/source_spec.py).
 
 """
 SETTINGS = """# Settings
 
 One deployment is described by environment variables; an unset or empty one takes the default. A value of the wrong form
-stops every command and names the setting. `python -m ml_assets env` prints what is in force, secrets included.
-Source: [`ml_assets/settings.py`](../../ml_assets/settings.py).
+stops every command and names the setting. `python -m ml_assets env` prints what is in force, without secrets.
+Source: [`ml_assets/config/settings.py`](../../ml_assets/config/settings.py).
 
 | variable | value | default | meaning |
 |---|---|---|---|
+"""
+KEEP = """
+
+## How long data is kept
+
+`ML_ASSETS_KEEP` names kinds and days, e.g. `runs=30, landing=400, trials=ever`; what it does not name keeps its
+default. What serves, what a rollback or a release needs and what the newest training set was made from is never
+removed, however old. See [data that leaves](../how-to/data-that-leaves.md).
+
 """
 COMMANDS = """# Commands
 
@@ -49,12 +60,14 @@ model servers of the shop.
 | command | what it does |
 |---|---|
 """
+ODD_VALUES = {"online_store_address": "path or text", "keep": "`kind=days`, comma between"}
+"""What a setting takes that its type does not say."""
 MODEL_OPTION = "--model"
 CHECKS = """# Asset checks
 
 What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
 check of severity `error` on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table
-of the shop.
+of the shop, `<dbt model>` for each of dbt.
 
 | asset | check | blocking | what it holds |
 |---|---|---|---|
@@ -77,12 +90,12 @@ def pages(parser: argparse.ArgumentParser, graph: Any) -> dict[str, str]:
         parser: of `python -m ml_assets`.
         graph: the resolved asset graph of a shop.
     """
-    from ml_assets.ingestion.spec import SourceSpec
+    from ml_assets.config.source_spec import SourceSpec
 
     made = {
         "model.md": MODEL + sections(ModelSpec),
         "shop.md": SHOP + sections(SourceSpec),
-        "settings.md": SETTINGS + "\n".join(_settings()),
+        "settings.md": SETTINGS + "\n".join(_settings()) + KEEP + sections(Keep).partition("\n\n")[2],
         "commands.md": COMMANDS + "\n".join(_commands(parser)),
         "checks.md": CHECKS + "\n".join(_checks(graph)) + "\n" + DBT + "\n".join(_dbt_tests(graph)),
     }
@@ -107,7 +120,7 @@ def _settings() -> Iterator[str]:
     first = {"home": "`var` beside the project", "shop": "`simulated`"}  # what `load_settings` fills in
     for name, variable in VARIABLES.items():
         default = first.get(name) or default_text(fields[name].default)
-        value = "path or text" if name == "online_store_address" else value_text(described[name], {})
+        value = ODD_VALUES.get(name) or value_text(described[name], {})
         yield f"| `{variable}` | {value} | {default} | {fields[name].description} |"
 
 
@@ -136,9 +149,10 @@ def _usage(argument: argparse.Action) -> str:
 
 def _help(argument: argparse.Action) -> str:
     if _named(argument) == MODEL_OPTION:
-        return "a model of this deployment; default: the first one by name"
+        return "a model of this deployment; asked for where several are deployed"
     default = f" (default: {argument.default})" if argument.default else ""
-    return f"{argument.help}{default}"
+    said = str(argument.help).replace("%%", "%")  # as argparse itself shows it
+    return f"{said}{default}"
 
 
 def _checks(graph: Any) -> Iterator[str]:
@@ -149,7 +163,8 @@ def _checks(graph: Any) -> Iterator[str]:
             spec = graph.get_check_spec(key)
             said = " ".join((spec.description or "").split())
             blocking = "yes" if spec.blocking else ""
-            rows[f"| `{_asset(key)}` | `{key.name}` | {blocking} | {said} |"] = None
+            asset = _asset(key) if len(key.asset_key.path) > 1 else "<dbt model>"
+            rows[f"| `{asset}` | `{_check(key.name)}` | {blocking} | {said} |"] = None
     yield from sorted(rows)
 
 
@@ -164,6 +179,12 @@ def _dbt_tests(graph: Any) -> Iterator[str]:
 
 def _of_dbt(graph: Any, key: Any) -> bool:
     return any(name.startswith("dagster_dbt") for name in graph.get_check_spec(key).metadata or {})
+
+
+def _check(name: str) -> str:
+    """The check's name, of one model for all."""
+    model = next((spec.name for spec in model_specs() if name.startswith(f"{spec.name}_")), None)
+    return name if model is None else name.replace(model, "<model>", 1)
 
 
 def _asset(key: Any) -> str:

@@ -93,8 +93,8 @@ def _meaning(field: Schema, definitions: Schema) -> str:
         return str(field["description"])
     referred = [field, *field.get("anyOf", ()), field.get("additionalProperties")]
     names = [each["$ref"].rpartition("/")[2] for each in referred if isinstance(each, Mapping) and "$ref" in each]
-    said = str(definitions[names[0]].get("description", "")) if len(names) == 1 else ""
-    return said.partition(".")[0]
+    said = " ".join(str(definitions[names[0]].get("description", "")).split()) if len(names) == 1 else ""
+    return re.split(r"\.\s", said, maxsplit=1)[0].rstrip(".")
 
 
 def value_text(field: Schema, definitions: Schema) -> str:
@@ -114,9 +114,13 @@ def value_text(field: Schema, definitions: Schema) -> str:
     if isinstance(field.get("additionalProperties"), Mapping):
         return f"mapping of name to {value_text(field['additionalProperties'], definitions)}"
     name = FORMATS.get(field.get("format", ""), NAMES.get(field.get("type", ""), "anything"))
-    bounds = [f"{sign} {field[bound]:g}" for bound, sign in BOUNDS.items() if bound in field]
+    bounds = [f"{sign} {_number(field[bound])}" for bound, sign in BOUNDS.items() if bound in field]
     pattern = [f"matching `{field['pattern']}`"] if "pattern" in field else []
     return " ".join([name, *bounds, *pattern])
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
 def _one_of(values: list[Any]) -> str:

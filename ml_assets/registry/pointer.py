@@ -7,18 +7,15 @@ in it are what the service checks before it takes anything up.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ml_assets.files import sha256_file, write_text_atomically
-from ml_assets.registry import journal
-from ml_assets.registry.lock import file_lock
-from ml_assets.registry.versions import BOOSTER, CorruptedVersionError, load_version
-from ml_assets.settings import Settings, StoreAddress
+from ml_assets.config.settings import Settings
+from ml_assets.config.store_address import StoreAddress
+from ml_assets.registry.versions import BOOSTER
+from ml_assets.storage.files import sha256_file
 
 
 class PointerError(ValueError):
@@ -39,6 +36,7 @@ class Pointer(BaseModel):
     online_store: StoreAddress = Field(description="the online store: its sqlite file, or redis://host:port/db")
     as_of: datetime = Field(description="UTC midnight that counts as now, see `now`")
     deployed_at: datetime = Field(description="UTC time of the deployment")
+    unnoted: tuple[str, ...] = Field(default=(), description="lines that the history lacks: the disk was full")
 
     @property
     def booster(self) -> Path:
@@ -147,137 +145,12 @@ def _same(what: str, path: Path, expected: str, found: str) -> None:
         )
 
 
-def write_pointer(path: Path, pointer: Pointer, reason: str = "deployed") -> Pointer | None:
-    """Replace the pointer in one step, note it in `history.jsonl` beside it, return the pointer before."""
-    with file_lock(path.with_name(".pointer.lock")):
-        before = current_pointer(path)
-        _swap(path, pointer, reason)
-        return before
-
-
-def change_pointer(path: Path, change: Callable[[Pointer], Pointer], reason: str) -> Pointer:
-    """Replace the pointer by what `change` makes of the current one, with nobody in between, and return it.
-
-    Raises:
-        PointerError: when there is none to change.
-    """
-    with file_lock(path.with_name(".pointer.lock")):
-        changed = change(require_pointer(path))
-        _swap(path, changed, reason)
-        return changed
-
-
-def roll_back(path: Path, reason: str) -> Pointer:
-    """Put the version back that served before the current one and return the new pointer.
-
-    Index, online store and "now" stay the current ones. A version whose files are not what they were is passed
-    over for the one before it; when nothing can serve with the current index, a deployment goes back as it was.
-    Rolling back twice goes two versions back, never to and fro.
-
-    Raises:
-        LookupError: when there is no earlier version, or none is intact; it says what is wrong with each.
-    """
-    with file_lock(path.with_name(".pointer.lock")):
-        current, problems = current_pointer(path), dict[str, None]()
-        for candidate in _earlier(path, current):
-            try:
-                _verify(candidate)
-            except (PointerError, CorruptedVersionError, FileNotFoundError) as error:
-                problems[str(error)] = None
-                continue
-            back = candidate.model_copy(update={"deployed_at": datetime.now(UTC)})
-            _swap(path, back, reason, rollback=True)
-            return back
-        wrong = f" that is intact: {'; '.join(problems)}" if problems else ""
-        raise LookupError(f"{path}: no earlier version to roll back to{wrong}; deploy a champion instead")
-
-
-def _earlier(path: Path, current: Pointer | None) -> list[Pointer]:
-    """What a rollback tries, best first: other versions on the current data, then as they were."""
-    newest = [
-        each for each in reversed(served_before(path)) if not current or each.model_version != current.model_version
-    ]
-    if current is None:
-        return newest
-    data = current.model_dump(include={"index_path", "index_sha256", "online_store", "as_of"})
-    return [
-        *dict.fromkeys(each.model_copy(update={**data, "deployed_at": current.deployed_at}) for each in newest),
-        *newest,
-    ]
-
-
-def _verify(pointer: Pointer) -> None:
-    verify_pointer(pointer)
-    load_version(pointer.model_path)
-
-
-def served_before(path: Path) -> list[Pointer]:
-    """The deployments a rollback can still go back to, oldest first (the current one is not among them)."""
-    stack: list[Pointer] = []
-    for each in deployments(path):
-        while each.rollback and stack and stack[-1].model_version != each.pointer.model_version:
-            stack.pop()
-        stack.append(each.pointer)
-    current = current_pointer(path)
-    return stack[: stack.index(current)] if current in stack else stack
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A pointer that served: since when (UTC), why, and whether by going back; `n` is its line in the history."""
-
-    n: int
-    at: datetime
-    pointer: Pointer
-    reason: str
-    rollback: bool
-
-
-def deployments(path: Path) -> list[Deployment]:
-    """Every pointer that served, oldest first; one that was noted and never swapped in is left out.
-
-    Raises:
-        BrokenJournalError: when the history was altered.
-    """
-    noted = [(entry, Pointer.model_validate(entry["pointer"])) for entry in journal.read(_history(path))]
-    current, marks = current_pointer(path), {_mark(pointer) for _, pointer in noted}
-    wanted, served = current and _mark(current), list[Deployment]()
-    for entry, pointer in reversed(noted):
-        if wanted in marks and wanted != _mark(pointer):
-            continue
-        at = datetime.fromisoformat(entry["at"])
-        served.append(Deployment(entry["n"], at, pointer, entry["reason"], entry["rollback"]))
-        wanted = entry.get("replaced")
-    return served[::-1]
-
-
-def _history(path: Path) -> Path:
-    return path.with_name("history.jsonl")
-
-
 def current_pointer(path: Path) -> Pointer | None:
     """The pointer at `path`; None when there is none, or it is broken and so serves nothing new."""
     try:
         return read_pointer(path)
-    except ValidationError:
+    except (ValidationError, OSError, UnicodeDecodeError):
         return None
-
-
-def _mark(pointer: Pointer) -> str:
-    return hashlib.sha256(pointer.model_dump_json().encode()).hexdigest()[:16]
-
-
-def _swap(path: Path, pointer: Pointer, reason: str, rollback: bool = False) -> None:
-    """Note first, swap second: killed in between, the next line says that another one was replaced."""
-    before = current_pointer(path)
-    noted = {
-        "reason": reason,
-        "rollback": rollback,
-        "replaced": _mark(before) if before else None,
-        "pointer": pointer.model_dump(mode="json"),
-    }
-    journal.append(_history(path), noted)
-    write_text_atomically(path, pointer.model_dump_json(indent=2) + "\n")
 
 
 def sha256_folder(path: Path) -> str:

@@ -6,21 +6,57 @@ one step, and a decision taken against a champion that is no longer one is refus
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.tracking import open_mlflow
-from ml_assets.registry import journal
-from ml_assets.registry.lock import file_lock
+from pydantic import BaseModel
+
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry.mlflow_client import open_mlflow
 from ml_assets.registry.versions import VersionRef, load_version, versions_home
-from ml_assets.settings import Settings
+from ml_assets.storage import journal
+from ml_assets.storage.file_lock import file_lock
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-    from ml_assets.learning.compare import GateDecision
+
+class Decision(Protocol):
+    """What promotion needs of the gate's decision, and what its journal keeps."""
+
+    @property
+    def candidate(self) -> str:
+        """The version that was judged."""
+        ...
+
+    @property
+    def champion(self) -> str | None:
+        """The champion it was compared with."""
+        ...
+
+    @property
+    def reference(self) -> str:
+        """What it was compared with."""
+        ...
+
+    @property
+    def promote(self) -> bool:
+        """Whether it becomes champion."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
+
+    @property
+    def checks(self) -> Sequence[BaseModel]:
+        """The conditions of the gate."""
+        ...
+
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 UNKNOWN = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
@@ -63,8 +99,27 @@ def promotion_journal(settings: Settings, name: str) -> Path:
     return settings.model_home(name) / "journal.jsonl"
 
 
+def promotions(settings: Settings, name: str) -> list[dict[str, Any]]:
+    """Every line of the promotion journal that reads, oldest first; `promotion_problems` is about the others."""
+    return journal.readable(promotion_journal(settings, name), _told)[0]
+
+
+def promotion_problems(settings: Settings, name: str) -> list[journal.Problem]:
+    """What is wrong with the model's promotion journal."""
+    return journal.readable(promotion_journal(settings, name), _told)[1]
+
+
+def _told(line: dict[str, Any]) -> None:
+    """Take what readers need out of a line; raises when it is not there."""
+    texts = [line[name] for name in ("event", "at", "version", "reason", "training_set") if name in line]
+    datetime.fromisoformat(line["at"])
+    needed = {"promoting": ("version",), "demoting": ("version", "champion")}.get(line["event"], ())
+    if not all(isinstance(text, str) for text in (*texts, *(line[name] for name in needed))):
+        raise TypeError(f"not a line of a promotion journal: {line}")
+
+
 def apply_decision(
-    settings: Settings, spec: ModelSpec, ref: VersionRef, decision: GateDecision, at: datetime | None = None
+    settings: Settings, spec: ModelSpec, ref: VersionRef, decision: Decision, at: datetime | None = None
 ) -> dict[str, Any]:
     """Make the candidate champion if the gate said so, else keep it as challenger; return the entry.
 
@@ -167,7 +222,7 @@ def _drop_challenger(client: MlflowClient, name: str, registered: str) -> None:
         client.delete_registered_model_alias(name, CHALLENGER)
 
 
-def _entry(ref: VersionRef, decision: GateDecision, registered: str, current: str | None) -> dict[str, Any]:
+def _entry(ref: VersionRef, decision: Decision, registered: str, current: str | None) -> dict[str, Any]:
     return {
         "model": ref.name,
         "version": ref.version,
@@ -183,16 +238,17 @@ def _entry(ref: VersionRef, decision: GateDecision, registered: str, current: st
 
 
 def _entry_of(path: Path, version: str) -> dict[str, Any]:
-    promoted = [e for e in journal.read(path) if e["event"] == "promoted" and e["version"] == version]
+    lines = journal.readable(path, _told)[0]
+    promoted = [line for line in lines if line["event"] == "promoted" and line.get("version") == version]
     return promoted[-1] if promoted else {"event": "promoted", "version": version, "reason": "already champion"}
 
 
 def _settle(path: Path, current: str | None) -> None:
     """Finish the account of a change whose process died between the alias and the journal."""
-    entries = journal.read(path)
+    entries = journal.readable(path, _told)[0]
     if not entries or entries[-1]["event"] not in {"promoting", "demoting"}:
         return
-    opened = {key: value for key, value in entries[-1].items() if key not in {"n", "at", "previous", "event"}}
+    opened = {key: value for key, value in entries[-1].items() if key not in {*journal.OWN, "event"}}
     event, wanted = ("promoted", "version") if entries[-1]["event"] == "promoting" else ("demoted", "champion")
     done = current == opened[wanted]
     journal.append(path, {"event": event if done else "abandoned", **opened, "recovered": True})

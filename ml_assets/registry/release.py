@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_assets.files import write_text_atomically
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.storage.files import write_text_atomically
 
 BUCKETS = 10_000
 
@@ -25,6 +25,10 @@ class Stage(StrEnum):
 
     SHADOW = "shadow"
     CANARY = "canary"
+
+
+STALE = "stale_features"
+"""Degraded: the features are older than the model's YAML promises."""
 
 
 class Arm(StrEnum):
@@ -43,9 +47,14 @@ class Arm(StrEnum):
 class Release(BaseModel):
     """A challenger on its way to becoming what serves."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
-    release_id: str = Field(description="names this attempt; also what customers are split by")
+    release_id: str = Field(description="names this attempt")
+    salt: str | None = Field(
+        default=None,
+        repr=False,
+        description="secret and random: what customers are split by; None, in older files: the release_id",
+    )
     model_name: str
     champion_version: str = Field(description="the version that serves the others; stale when the pointer moved on")
     model_version: str = Field(description="the challenger")
@@ -55,6 +64,10 @@ class Release(BaseModel):
     share: float = Field(ge=0, le=1, description="share of customers the challenger answers (0 as a shadow)")
     started_at: datetime = Field(description="UTC")
     changed_at: datetime = Field(description="UTC; when stage or share last changed")
+
+    def place(self, customer: str) -> float:
+        """Where in [0, 1) a customer falls; below `share` they are the canary's. Nobody without the salt can tell."""
+        return bucket(self.salt or self.release_id, customer)
 
 
 def bucket(salt: str, customer: str) -> float:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.files import publish_folder, sha256_file
-from ml_assets.settings import Settings
+from ml_assets.config.keys import KeyForm
+from ml_assets.config.numbers import Bounds
+from ml_assets.config.settings import Settings
+from ml_assets.storage.files import publish_folder, sha256_file, write_text_atomically
 
 if TYPE_CHECKING:
     import lightgbm
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 BOOSTER = "booster.txt"
 DESCRIPTION = "model.json"
 SEAL = "model.json.sha256"
-"""SHA-256 of the description: its parameters and metrics are in no address. Versions from before have none."""
+"""SHA-256 of the description: its parameters and metrics are in no address."""
 
 
 class CorruptedVersionError(ValueError):
@@ -39,6 +41,27 @@ class VersionRef:
     metrics: Mapping[str, float]
     sha256: str
     created_from: Mapping[str, Any]
+
+    @property
+    def feature_service(self) -> str | None:
+        """The feature service it was trained on; None where it was not recorded."""
+        found = (self.created_from.get("spec") or {}).get("feature_service")
+        return None if found is None else str(found)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The join keys a request for it names, of a binary or regression model; empty where not recorded."""
+        return tuple(self.created_from.get("keys") or ())
+
+    @property
+    def key_forms(self) -> dict[str, KeyForm]:
+        """How each of these keys is written; empty where not recorded."""
+        return {name: KeyForm(**form) for name, form in (self.created_from.get("forms") or {}).items()}
+
+    @property
+    def bounds(self) -> dict[str, Bounds]:
+        """What the numbers of a request for it may be; empty where not recorded."""
+        return {name: Bounds(**said) for name, said in (self.created_from.get("bounds") or {}).items()}
 
     @property
     def booster_file(self) -> Path:
@@ -104,13 +127,13 @@ def publish_version(
     return load_version(path)
 
 
-def load_version(path: Path) -> VersionRef:
-    """Read and verify a version folder.
+def load_version(path: Path, *, sealed: bool = True) -> VersionRef:
+    """Read and verify a version folder; only who is about to seal one that has no seal asks for it with `sealed` off.
 
     Raises:
         FileNotFoundError: when there is no such version.
-        CorruptedVersionError: when `model.json` does not read, the booster's SHA-256 is not the one it names,
-            or the content is not what the version's address says.
+        CorruptedVersionError: when `model.json` does not read or has no seal or another one, the booster's SHA-256 is
+            not the one it names, or the content is not what the version's address says.
     """
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such model version; train it, or name one that exists")
@@ -127,6 +150,12 @@ def load_version(path: Path) -> VersionRef:
             "was altered after it was published. Remove the folder and train again."
         )
     seal = path / SEAL
+    if sealed and not seal.is_file():
+        raise CorruptedVersionError(
+            f"{seal} is missing: nothing says that {DESCRIPTION} is what was published. Remove the folder and train "
+            "again; or, when it was published before versions had a seal and you trust what it says of itself: "
+            f"python -m ml_assets seal {ref.version} --model {ref.name}"
+        )
     unsealed = seal.is_file() and seal.read_bytes().strip() != sha256_file(path / DESCRIPTION).encode()
     if unsealed or version_id(booster, ref.name, ref.features, ref.created_from) != ref.version:
         raise CorruptedVersionError(
@@ -134,6 +163,22 @@ def load_version(path: Path) -> VersionRef:
             "the folder and train again."
         )
     return ref
+
+
+def seal_version(path: Path) -> VersionRef:
+    """Seal a version from before there were seals: its description counts as published from now on.
+
+    Booster, features and provenance are checked against the version's address; parameters and metrics cannot be.
+
+    Raises:
+        FileNotFoundError, CorruptedVersionError: as `load_version`; also when the folder is not the version's own.
+    """
+    ref = load_version(path, sealed=False)
+    if ref.version != path.name:
+        raise CorruptedVersionError(f"{path} holds version {ref.version}: it is not the folder of that version")
+    if not (path / SEAL).is_file():
+        write_text_atomically(path / SEAL, sha256_file(path / DESCRIPTION) + "\n")
+    return load_version(path)
 
 
 def list_versions(settings: Settings, name: str) -> list[Path]:

@@ -5,22 +5,30 @@ The effect of every change is one replaced or removed file; see `settle` for wha
 
 from __future__ import annotations
 
+import logging
+import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ml_assets.learning.spec import ModelSpec, ReleaseSpec
-from ml_assets.registry import pointer as pointers
-from ml_assets.registry.pointer import Pointer, change_pointer, pointer_path, require_pointer
+from ml_assets.config.model_spec import ModelSpec, ReleaseSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry import reserve
+from ml_assets.registry.history import change_pointer
+from ml_assets.registry.pointer import Pointer, current_pointer, pointer_path, require_pointer
 from ml_assets.registry.release import Release, Stage, release_path, write_release
+from ml_assets.registry.release_journal import Event, blocking_line
 from ml_assets.registry.versions import CorruptedVersionError, VersionRef, load_version
 from ml_assets.release import ledger
+from ml_assets.release.back import move_back, named
 from ml_assets.release.demotion import debt_path, owe, pay
 from ml_assets.release.judge import Action, Verdict, judge
-from ml_assets.release.ledger import Event
 from ml_assets.release.read import read
-from ml_assets.release.settle import alone, settle, superseded
-from ml_assets.settings import Settings
+from ml_assets.release.recovery import alone, settle, superseded
+from ml_assets.storage.log_layout import log_folder
+
+logger = logging.getLogger("ml_assets.release")
 
 ENDS = {
     Action.PROMOTED: Event.PROMOTED,
@@ -57,8 +65,14 @@ def begin(settings: Settings, spec: ModelSpec, version_folder: Path, reason: str
         Blocked: when the version was rolled back, held or found broken before.
         PointerError: when nothing serves yet: deploy a first version.
         CorruptedVersionError, FileNotFoundError: when the version's files are not those that were published.
-        ValueError: when the version serves already, or is another model's.
+        ValueError: when the version serves already, or is another model's, or the model is no ranking.
     """
+    if not spec.ranks:
+        raise ValueError(
+            f"{spec.name} is a {spec.task.value} model: it has no releases, since there are no clicks to judge one by. "
+            f"A new champion serves everybody when it is deployed; `rollback --model {spec.name} --to VERSION` puts "
+            "another version back."
+        )
     version = load_version(version_folder)
     with alone(settings, spec.name) as current:
         serving = require_pointer(pointer_path(settings, spec.name)).model_version
@@ -68,7 +82,7 @@ def begin(settings: Settings, spec: ModelSpec, version_folder: Path, reason: str
         if current and (current.model_version, current.champion_version) == (version.version, serving):
             return current
         lines = ledger.entries(settings, spec.name)
-        before = None if force else ledger.blocked(lines, version.version)
+        before = None if force else blocking_line(lines, version.version)
         if before:
             raise Blocked(
                 f"{version.version} is not released again: {before['event']} at {before['at']}, {before['reason']}. "
@@ -103,26 +117,54 @@ def step(settings: Settings, spec: ModelSpec) -> Verdict:
     return replace(verdict, reason=f"{verdict.reason}; {owed}") if owed else verdict
 
 
-def roll_back(settings: Settings, spec: ModelSpec, reason: str) -> Pointer:
+def roll_back(
+    settings: Settings,
+    spec: ModelSpec,
+    reason: str,
+    *,
+    to: str | None = None,
+    tell: Callable[[str], None] = logger.warning,
+) -> Pointer:
     """Take back what was released last and return the pointer that serves: by files only, at once.
 
     A release under way ends; without one, the version before serves again, with the current index. Neither the
-    registry nor a network is needed; the registry follows when it can.
+    registry nor a network is needed; the registry follows when it can. Neither a full disk nor a damaged journal
+    stands in the way: the account is completed later.
+
+    Args:
+        settings: the deployment.
+        spec: the model.
+        reason: for the journals.
+        to: the published version that is to serve, whether or not it ever did; nothing keeps it from being released
+            any more, and a release under way ends as well.
+        tell: takes what a person should know beside that.
 
     Raises:
-        LookupError: when no earlier version is intact.
+        LookupError: when no earlier version is intact, or there is no version `to`; it names those that there are.
+        CorruptedVersionError, ValueError: when the version `to` is damaged, or another model's.
+        OSError: when not even the pointer's own file can be written.
     """
+    wanted = named(settings, spec.name, to) if to else None
     path = pointer_path(settings, spec.name)
-    with alone(settings, spec.name, settled=False) as release:
-        serving = pointers.current_pointer(path)
-        if release and serving and release.champion_version == serving.model_version:
-            _end(settings, spec, release, Verdict(Action.ROLLED_BACK, reason, blocks=True))
-        else:
+    with reserve.freed(reserve.reserve_path(settings, spec.name)), alone(settings, spec.name, settled=False) as release:
+        before = current_pointer(path)
+        live = release is not None and before is not None and release.champion_version == before.model_version
+        if not live:
             release_path(settings, spec.name).unlink(missing_ok=True)  # a stale one must not come to life again
-            serving = pointers.roll_back(path, reason)
-            if release:
+        serving = before if before and live and not wanted else move_back(settings, spec, wanted, reason)
+        release_path(settings, spec.name).unlink(missing_ok=True)
+        try:
+            if release and not live:
                 ledger.note(settings, spec.name, Event.STOPPED, release, STALE)
+            elif release:
+                taken = release.model_version != serving.model_version
+                end = Action.ROLLED_BACK if taken else Action.PROMOTED
+                _end(settings, spec, release, Verdict(end, reason, blocks=taken))
             settle(settings, spec.name)  # the pointer's history tells the journal
+            if wanted and blocking_line(ledger.entries(settings, spec.name), wanted.version):
+                ledger.note_named(settings, spec.name, version=wanted.version, reason=reason)
+        except Exception as error:  # what serves is right already
+            tell(f"{spec.name}: the account of it could not be written, and is completed at the next look: {error}")
     pay(settings, spec)
     return serving
 
@@ -132,9 +174,10 @@ def progress(settings: Settings, name: str) -> str | None:
     with alone(settings, name) as release:
         pass
     if release:
-        log = settings.model_home(name) / "serving" / "predictions"
-        logged = sum(path.stat().st_size for path in log.glob("*.jsonl"))
-        days = sum(path.stat().st_mtime_ns for path in (settings.model_home(name) / "predictions").glob("event_day=*"))
+        from ml_assets.prediction_log.daily_tables import predictions_home
+
+        logged = sum(path.stat().st_size for path in log_folder(settings, name).glob("*.jsonl"))
+        days = sum(path.stat().st_mtime_ns for path in predictions_home(settings, name).glob("event_day=*"))
         return f"{release.release_id} {release.stage.value} {release.share} {logged} {days}"
     if debt_path(settings, name).exists():
         return f"{name} owes the registry, {_now():%Y-%m-%dT%H}"
@@ -156,6 +199,7 @@ def _first(spec: ModelSpec, version: VersionRef, serving: str) -> Release:
     now, unseen = _now(), spec.release.shadow_answers > 0
     return Release(
         release_id=f"{version.version}-{now:%Y%m%dT%H%M%S%f}",
+        salt=secrets.token_hex(16),
         model_name=spec.name,
         champion_version=serving,
         model_version=version.version,

@@ -9,16 +9,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ml_assets.files import write_text_atomically
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.registry.promote import demote
-from ml_assets.settings import Settings
+from ml_assets.storage.files import write_text_atomically
 
 logger = logging.getLogger("ml_assets.release")
 
@@ -33,6 +33,7 @@ class Debt(BaseModel):
 
     version: str
     reason: str
+    before: tuple[str, ...] = Field(default=(), description="others that were owed and not settled yet")
     tries: int = Field(default=0, description="how often the registry did not take it")
     error: str | None = Field(default=None, description="what it said the last time")
 
@@ -44,7 +45,12 @@ def debt_path(settings: Settings, name: str) -> Path:
 
 def owe(settings: Settings, name: str, version: str, reason: str) -> None:
     """Remember that the registry has to follow."""
-    debt = Debt(version=version, reason=reason)
+    try:
+        owed = Debt.model_validate_json(debt_path(settings, name).read_bytes())
+        before = tuple(each for each in dict.fromkeys((*owed.before, owed.version)) if each != version)
+    except (OSError, ValueError):
+        before = ()
+    debt = Debt(version=version, reason=reason, before=before)
     write_text_atomically(debt_path(settings, name), debt.model_dump_json(indent=2) + "\n")
 
 
@@ -60,13 +66,15 @@ def pay(settings: Settings, spec: ModelSpec) -> str | None:
     try:
         debt = Debt.model_validate_json(path.read_bytes())
         serves = require_pointer(pointer_path(settings, spec.name)).model_version
-        if serves != debt.version:  # else it was put back by force meanwhile
-            with _impatient():
-                demote(settings, spec, debt.version, to_version=serves, reason=debt.reason)
+        for version in (*debt.before, debt.version):
+            if serves != version:  # else it was put back by force meanwhile
+                with _impatient():
+                    demote(settings, spec, version, to_version=serves, reason=debt.reason)
         path.unlink()
     except Exception as error:  # best effort, and tried again
         told = debt.model_copy(update={"tries": debt.tries + 1, "error": f"{type(error).__name__}: {error}"[:500]})
-        write_text_atomically(path, told.model_dump_json(indent=2) + "\n")
+        with suppress(OSError):  # on a full disk the debt stays as it was
+            write_text_atomically(path, told.model_dump_json(indent=2) + "\n")
         text = f"the registry may still name {debt.version} champion, tried again at the next step: {told.error}"
         logger.warning("%s: %s", spec.name, text)
         return text

@@ -26,10 +26,13 @@ MORE = {2.0: 0.4, 10.0: 0.3, 100.0: 0.3}
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How many of a kind fell to the canary and to the champion, where `share` of them was to fall to the canary."""
+    """How many of a kind fell to the canary and to the champion, where `share` of them was to fall to the canary.
 
-    canary: int
-    champion: int
+    One that fell to both in parts counts in parts: by convexity no factor is expected to be larger for it.
+    """
+
+    canary: float
+    champion: float
     share: float
 
 
@@ -88,8 +91,8 @@ def imbalance(strata: Iterable[Stratum]) -> float:
     return evidence([Split(each.canary, each.champion, each.share) for each in strata], OTHER)
 
 
-def excess(failed: int, answers: int, promised: float) -> float:
-    """Log of the e-value that a larger share of answers fails than was promised."""
+def excess(failed: float, answers: int, promised: float) -> float:
+    """Log of the e-value that a larger share of answers fails (or of customers clicks) than was promised."""
     return evidence([Split(failed, answers - failed, promised)], MORE) if 0 < promised < 1 else 0.0
 
 

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
 from ml_assets.registry.release import Release, Stage
 from ml_assets.release import evidence
 from ml_assets.release.observed import ArmData
+from ml_assets.release.plausible import impossible
 
 FALSE_ALARM = 0.0001
 """Chance that a sound challenger is stopped for its split, its failures or its latency, each."""
@@ -63,7 +64,7 @@ def judge(spec: ModelSpec, release: Release, seen: ArmData) -> Verdict:
     if release.stage is Stage.SHADOW:
         return replace(_shadow(spec, seen), figures=_shadow_figures(seen))
     harm, imbalance = evidence.harm(seen.drawn), evidence.imbalance(seen.drawn)
-    verdict = _broken(spec, seen, imbalance) or _under_way(spec, release, seen, harm)
+    verdict = _broken(spec, seen, imbalance) or _manipulated(seen) or _under_way(spec, release, seen, harm)
     return replace(verdict, figures=_figures(spec, release, seen, harm, imbalance))
 
 
@@ -99,6 +100,16 @@ def _broken(spec: ModelSpec, seen: ArmData, imbalance: float) -> Verdict | None:
         text = f"sample ratio mismatch: {seen.customers:,} customers of the canary where {planned:,.0f} were planned"
         return Verdict(Action.STOPPED, f"{text}; nothing can be compared until the cause is found")
     return None
+
+
+def _manipulated(seen: ArmData) -> Verdict | None:
+    """Outcomes that cannot be what customers did: they speak neither for nor against the version."""
+    why = impossible(seen)
+    if why is None:
+        return None
+    return Verdict(
+        Action.HELD, f"forged or broken feedback: {why}; it blocks nothing, find its cause and release again"
+    )
 
 
 def _under_way(spec: ModelSpec, release: Release, seen: ArmData, harm: float) -> Verdict:
@@ -195,6 +206,10 @@ def _figures(spec: ModelSpec, release: Release, seen: ArmData, harm: float, imba
         "answers": seen.canary.count,
         "failed_answers": seen.canary.failed,
         "late_answers": seen.canary.slow,
+        "clicked_share": round(seen.feedback.canary.rate, 5),
+        "champion_clicked_share": round(seen.feedback.champion.rate, 5),
+        "clicked_share_before": round(seen.feedback.before.rate, 5),
+        "stray_customers": seen.feedback.strays,
     }
     if found:
         figures |= {

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
-from ml_assets.registry import journal
+from ml_assets.config.settings import Settings
 from ml_assets.registry.release import Release, Stage
+from ml_assets.registry.release_journal import Event, release_journal
 from ml_assets.release.observed import Step
-from ml_assets.settings import Settings
+from ml_assets.storage import journal
 
 Entry = Mapping[str, Any]
-
-
-class Event(StrEnum):
-    """What a line tells."""
-
-    BEGUN = "begun"
-    ADVANCED = "advanced"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
-    HELD = "held"
-    STOPPED = "stopped"
 
 
 UNDER_WAY = (Event.BEGUN, Event.ADVANCED)
@@ -33,18 +21,27 @@ SAID = ("release_id", "version", "champion_version", "stage", "share", "changed_
 UNKNOWN = "the process that did this was killed before it could say why, or it was done by hand"
 
 
-def release_journal(settings: Settings, name: str) -> Path:
-    """Where the model's release journal lies."""
-    return settings.model_home(name) / "releases.jsonl"
-
-
 def entries(settings: Settings, name: str) -> list[dict[str, Any]]:
-    """Every line, oldest first.
+    """Every line that reads, oldest first; `problems` says what is wrong with the others."""
+    return journal.readable(release_journal(settings, name), _told)[0]
 
-    Raises:
-        BrokenJournalError: when a line was altered or removed.
-    """
-    return journal.read(release_journal(settings, name))
+
+def problems(settings: Settings, name: str) -> list[journal.Problem]:
+    """What is wrong with the model's release journal."""
+    return journal.readable(release_journal(settings, name), _told)[1]
+
+
+def _told(line: Entry) -> None:
+    """Take what readers need out of a line; raises when it is not there."""
+    Event(line["event"])
+    texts = [line[name] for name in ("version", "at", "reason", *(("release_id",) if line["release_id"] else ()))]
+    datetime.fromisoformat(line["at"])
+    if line["event"] in UNDER_WAY:
+        datetime.fromisoformat(line["changed_at"])
+        Stage(line["stage"])
+        float(line["share"])
+    if not all(isinstance(text, str) for text in texts) or not line.keys() >= {*SAID}:
+        raise TypeError(f"not a line of a release journal: {line}")
 
 
 def about(release: Release) -> Entry:
@@ -94,19 +91,16 @@ def note_pointer_rollback(
     return note(settings, name, Event.ROLLED_BACK, told, reason, blocks=True, pointer_n=pointer_n)
 
 
+def note_named(settings: Settings, name: str, *, version: str, reason: str) -> dict[str, Any]:
+    """Append that a person put a version back by its name: nothing keeps it from being released any more."""
+    told = {**dict.fromkeys(SAID), "version": version}
+    return note(settings, name, Event.PROMOTED, told, reason, named=True)
+
+
 def under_way(lines: Sequence[Entry]) -> Entry | None:
     """The last line of the release that has no end yet."""
     told = [line for line in lines if line["release_id"] is not None]
     return told[-1] if told and told[-1]["event"] in UNDER_WAY else None
-
-
-def blocked(lines: Sequence[Entry], version: str) -> Entry | None:
-    """The line that keeps a version from being released again; a promotion lifts it."""
-    found = None
-    for line in lines:
-        if line["version"] == version and (line.get("blocks") or line["event"] == Event.PROMOTED):
-            found = line if line.get("blocks") else None
-    return found
 
 
 def steps(lines: Sequence[Entry], release_id: str) -> tuple[Step, ...]:

@@ -45,6 +45,41 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class Clicks:
+    """How much customers click, each counted once however often they come.
+
+    Attributes:
+        customers: how many there are.
+        shares: of each, the share of their answers with a click; added up.
+    """
+
+    customers: int = 0
+    shares: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """The mean customer's share; 0 without customers."""
+        return self.shares / self.customers if self.customers else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What tells whether outcomes can be what customers did.
+
+    Attributes:
+        canary: of the customers who count for the canary.
+        champion: of those who count for the champion.
+        before: of the champion's customers, in the days before the release; none when nothing is known.
+        strays: customers who count, with an outcome for an answer of theirs that names no product which it showed.
+    """
+
+    canary: Clicks = Clicks()
+    champion: Clicks = Clicks()
+    before: Clicks = Clicks()
+    strays: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ArmData:
     """All that a release is judged by.
 
@@ -54,6 +89,7 @@ class ArmData:
         drawn: the customers who count, as `read` says; empty for a shadow.
         step: number of the step under way; 0 for a shadow.
         overlap: mean Jaccard index of what champion and shadow would have shown; None without a shadow.
+        feedback: what tells whether outcomes can be what customers did.
     """
 
     canary: Answers
@@ -61,6 +97,7 @@ class ArmData:
     drawn: tuple[Drawn, ...] = ()
     step: int = 0
     overlap: float | None = None
+    feedback: Feedback = Feedback()
 
     @property
     def customers(self) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from ml_assets.registry.pointer import Deployment, deployments, pointer_path
+from ml_assets.config.settings import Settings
+from ml_assets.registry.history import Deployment, deployments, history_problems
+from ml_assets.registry.pointer import pointer_path
 from ml_assets.release import ledger
 from ml_assets.release.ledger import UNDER_WAY, Entry
-from ml_assets.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,22 @@ def served_at(settings: Settings, name: str, time: datetime) -> Served:
 
     The service takes a change up within a second, so around a change either side may have answered.
 
+    Of damaged journals it answers from what reads, and says in its text which lines are damaged.
+
     Args:
         settings: the deployment.
         name: the model.
         time: the moment; without a zone it is UTC.
-
-    Raises:
-        BrokenJournalError: when a journal was altered.
     """
+    found = _served_at(settings, name, time)
+    damaged = [*history_problems(pointer_path(settings, name)), *ledger.problems(settings, name)]
+    if not damaged:
+        return found
+    said = "; ".join(str(problem) for problem in damaged)
+    return replace(found, text=f"{found.text}. A journal was altered, this is from the rest: {said}")
+
+
+def _served_at(settings: Settings, name: str, time: datetime) -> Served:
     moment = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     served = deployments(pointer_path(settings, name))
     before = [each for each in served if each.at <= moment]
@@ -93,7 +102,8 @@ def _under_way(lines: Sequence[Entry], moment: datetime) -> Entry | None:
 
 def _when(line: Entry) -> datetime:
     """When it took effect; the line itself may have been added later."""
-    return datetime.fromisoformat(line["changed_at"] if line["event"] in UNDER_WAY else line["at"])
+    moment = datetime.fromisoformat(line["changed_at"] if line["event"] in UNDER_WAY else line["at"])
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # an altered line may have lost its zone
 
 
 def _text(moment: datetime, deployment: Deployment, parts: Sequence[Part], line: Entry | None) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.monitoring.reports import report_path
 from ml_assets.retraining.facts import Alarm
-from ml_assets.settings import Settings
 
 Report = dict[str, Any]
 JUDGED = "judged"
@@ -59,7 +59,7 @@ def _alarm(
     watched = spec.monitoring.drift
     found: Alarm | None = None
     day, quiet, unseen = today - timedelta(days=1), 0, 0
-    while quiet < watched.windows and unseen < (watched.reference_days if found else watched.windows):
+    while quiet < watched.windows and unseen < watched.reference_days:
         report = _read(settings, spec, name, day)
         alarming = days(report) if report else []
         if report and alarming:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ml_assets.learning.calendar import as_of
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.training_set import DatasetRef
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.calendar import as_of
+from ml_assets.datasets.training_set import DatasetRef
 from ml_assets.registry.versions import VersionRef
 from ml_assets.retraining.journal import record_refit
-from ml_assets.retraining.refit import refit
-from ml_assets.settings import Settings
+from ml_assets.retraining.precheck import refit
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ml_assets.learning.spec import ModelSpec, RetrainingSpec
+from ml_assets.config.model_spec import ModelSpec, RetrainingSpec
 from ml_assets.retraining.facts import Alarm, Attempt, Calendar, Cause, Decision, Facts, Outcome, Trained
 
 
@@ -67,7 +67,7 @@ def _open_causes(spec: ModelSpec, facts: Facts, scheduled: bool) -> Iterator[_Op
             if alarm is not None and champion.newest_decision < alarm.since:  # otherwise it knows those days already
                 yield _alarmed(cause, alarm, champion)
         age = (facts.today - champion.newest_label).days
-        if age > spec.retraining.max_age_days:
+        if age > spec.retraining.max_age_days and not _nothing_newer(champion, calendar):
             yield _aged(champion, spec.retraining.max_age_days, age)
         if facts.code:
             said = f"{facts.code_id} after version {champion.version}"
@@ -79,8 +79,7 @@ def _open_causes(spec: ModelSpec, facts: Facts, scheduled: bool) -> Iterator[_Op
 
 def _alarmed(cause: Cause, alarm: Alarm, champion: Trained) -> _Open:
     said = f"{cause} since {alarm.since} on version {champion.version}"
-    name = "drift" if cause is Cause.DRIFT else "loss of quality"
-    return _Open(cause, said, f"{name} since {alarm.since}: {alarm.what}", fresh=True, since=alarm.since)
+    return _Open(cause, said, f"{_called(cause)} since {alarm.since}: {alarm.what}", fresh=True, since=alarm.since)
 
 
 def _aged(champion: Trained, limit: int, age: int) -> _Open:
@@ -88,6 +87,11 @@ def _aged(champion: Trained, limit: int, age: int) -> _Open:
     said = f"version {champion.version} is {age // limit} x {limit} days old"
     why = f"version {champion.version} knows nothing after {champion.newest_label}, more than {limit} days ago"
     return _Open(Cause.AGE, said, why, fresh=True, since=champion.newest_decision + timedelta(days=1))
+
+
+def _nothing_newer(champion: Trained, calendar: Calendar | None) -> bool:
+    """A champion whose training set holds all there is, if only to judge it, is as young as its split lets it be."""
+    return calendar is not None and champion.newest_seen is not None and calendar.newest <= champion.newest_seen
 
 
 def _must_be_fresh(champion: Trained, calendar: Calendar | None) -> bool:
@@ -141,8 +145,10 @@ def _tried(rules: RetrainingSpec, facts: Facts, found: _Open) -> _Hold | None:
     if not attempts:
         return None
     last = attempts[-1]
-    if any(attempt.outcome is Outcome.JUDGED for attempt in attempts):
-        return _Hold(f"this cause was dealt with: the gate has judged what was trained on {last.day}")
+    judged = next((attempt for attempt in reversed(attempts) if attempt.outcome is Outcome.JUDGED), None)
+    if judged is not None:
+        told = f"the gate has judged what was trained on {judged.day}: {judged.said or 'see the journal'}"
+        return _Hold(f"this cause was dealt with: {told}")
     again = last.day + timedelta(days=rules.cooldown_days)
     if facts.today < again:
         return _Hold(f"tried on {last.day} ({last.outcome}); not again before {again}", again)
@@ -180,9 +186,19 @@ def _decision(facts: Facts, found: _Open, hold: _Hold | None) -> Decision:
 
 
 def _nothing(facts: Facts) -> Decision:
+    """No cause is open; an alarm that holds all the same is told with why it is none."""
     served = "nothing calls for a training" if facts.champion else "there is no champion yet: train the first one"
+    alarms = ((Cause.QUALITY, facts.loss), (Cause.DRIFT, facts.drift))
+    known = [f"{_called(cause)} since {alarm.since} holds ({alarm.what})" for cause, alarm in alarms if alarm]
+    if facts.champion and known:
+        learned = f"version {facts.champion.version} was trained on decisions up to {facts.champion.newest_decision}"
+        served = f"{'; '.join(known)}, but {learned} and knows those days: training again would learn nothing new"
     newest = facts.calendar.newest if facts.calendar else None
     return Decision(False, Cause.NONE, served, facts.today, changes=_changes(facts), newest_decision=newest)
+
+
+def _called(cause: Cause) -> str:
+    return "drift" if cause is Cause.DRIFT else "loss of quality"
 
 
 def _code_text(facts: Facts) -> str:

@@ -33,11 +33,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Trained:
-    """The champion: its newest training decision, and the last day whose outcomes are in its labels."""
+    """The champion: its newest training decision, the last day whose outcomes are in its labels, and what judged it.
+
+    `newest_seen` is the newest decision of any part of its training set, where that is recorded.
+    """
 
     version: str
     newest_decision: date
     newest_label: date
+    newest_seen: date | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One training that a cause has started, the day (of data) it started and the newest decision then."""
+    """One training that a cause has started, the day (of data) it started and the newest decision then.
+
+    `said`: what the gate said of it, once it was judged.
+    """
 
     cause_id: str
     day: date
     newest_decision: date | None
     outcome: Outcome
+    said: str = ""
 
 
 @dataclass(frozen=True)

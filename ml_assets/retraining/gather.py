@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import duckdb
 
-from ml_assets.ingestion.beside import source_of
-from ml_assets.learning.calendar import as_of, decisions_of, split_now
-from ml_assets.learning.fingerprint import DATA_CODE, TRAINING_CODE, code_version
-from ml_assets.learning.provenance import Provenance, code_changes, data_changes, spec_changes
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import Split
-from ml_assets.registry.promote import champion
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.config.sources import source_of
+from ml_assets.datasets.calendar import as_of, decisions_of, split_now
+from ml_assets.datasets.code import Parts, version_of
+from ml_assets.datasets.provenance import Provenance, code_changes, code_of, data_changes, spec_changes
+from ml_assets.datasets.split import Split
 from ml_assets.registry.release import read_release, release_path
 from ml_assets.registry.versions import VersionRef
+from ml_assets.release import standing_champion
 from ml_assets.retraining.alarms import drift_alarm, quality_alarm, watched_until
 from ml_assets.retraining.facts import Calendar, Facts, Trained
 from ml_assets.retraining.journal import attempts
-from ml_assets.settings import Settings
-from ml_assets.warehouse import connect
+from ml_assets.storage.warehouse import connect
 
 PATIENCE = 5.0
 """Seconds to wait for a warehouse that is being written: whoever asks will ask again."""
 
 
 def gather(
-    spec: ModelSpec, settings: Settings, failed_data_checks: Sequence[str] = (), in_flight: bool = False
+    spec: ModelSpec,
+    settings: Settings,
+    failed_data_checks: Sequence[str] = (),
+    in_flight: bool = False,
+    launched: Callable[[str], bool] = lambda attempt_id: True,
 ) -> Facts:
     """Everything `decide` looks at, as of now.
 
@@ -37,15 +41,18 @@ def gather(
         settings: the deployment.
         failed_data_checks: "asset: check: text" of each check on data that fails now.
         in_flight: a training of this model waits or runs.
+        launched: whether a run of an attempt exists.
 
     Raises:
         WarehouseError: when the warehouse cannot be read, or holds no day.
         CorruptedVersionError: when the champion's files were altered.
+        TakenBack: when the registry still names a version champion that was taken back.
     """
-    trained, then = _trained(spec, champion(settings, spec))
+    trained, then = _trained(spec, standing_champion(settings, spec))
     today = as_of(spec, settings, PATIENCE).date()
     watched = watched_until(spec, settings, today)
-    code = (*code_changes(then), *spec_changes(then, spec)) if then else ()
+    parts = code_of(spec)
+    code = (*code_changes(then, parts), *spec_changes(then, spec)) if then else ()
     with connect(settings, PATIENCE) as warehouse:
         calendar = _calendar(spec, warehouse, _ended(spec, settings, watched))
         data = tuple(data_changes(then, spec, warehouse)) if then else ()
@@ -58,10 +65,10 @@ def gather(
         failed_data_checks=tuple(failed_data_checks),
         in_flight=in_flight,
         releasing=_releasing(settings, spec),
-        attempts=attempts(settings, spec),
+        attempts=attempts(settings, spec, launched),
         code=code,
         data=data,
-        code_id=_code_id(code),
+        code_id=_code_id(code, parts),
     )
 
 
@@ -72,7 +79,7 @@ def _trained(spec: ModelSpec, version: VersionRef | None) -> tuple[Trained, Prov
     if then.trained_until is None:
         raise ValueError(f"{version.path}: model.json does not say which decisions it was trained on; train again")
     known = then.trained_until + timedelta(days=spec.horizon_days - 1)
-    return Trained(version.version, then.trained_until, known), then
+    return Trained(version.version, then.trained_until, known, then.newest), then
 
 
 def _ended(spec: ModelSpec, settings: Settings, watched: date) -> date | None:
@@ -111,7 +118,7 @@ def _releasing(settings: Settings, spec: ModelSpec) -> bool:
         return False
 
 
-def _code_id(changed: Sequence[str]) -> str:
+def _code_id(changed: Sequence[str], parts: Parts) -> str:
     """Names the present code and spec; empty when nothing changed."""
-    said = "\n".join([code_version((*DATA_CODE, *TRAINING_CODE)), *changed])
+    said = "\n".join([version_of(parts), *changed])
     return hashlib.sha256(said.encode()).hexdigest()[:12] if changed else ""

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.retrieval.contents import IndexContents
 from ml_assets.retrieval.sources import SOURCES, Query
 from ml_assets.retrieval.sparse import Floats, best_columns
-
-if TYPE_CHECKING:
-    from ml_assets.retrieval.index import RetrievalIndex
 
 CELLS = 2_000_000
 """Customers x products scored at once: bounds the memory of a batch (about 100 MB)."""
@@ -40,7 +37,7 @@ class Candidates:
 
 
 def nominate(
-    index: RetrievalIndex,
+    index: IndexContents,
     query: Query,
     unknown: tuple[str, ...] = (),
     products: NDArray[np.int64] | None = None,
@@ -71,7 +68,7 @@ def _batches(rows: int, products: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def _part(index: RetrievalIndex, query: Query, rows: slice, products: NDArray[np.int64] | None) -> Part:
+def _part(index: IndexContents, query: Query, rows: slice, products: NDArray[np.int64] | None) -> Part:
     batch = query[rows]
     scores = [source(index, batch) for source in SOURCES.values()]
     if products is None:
@@ -82,7 +79,7 @@ def _part(index: RetrievalIndex, query: Query, rows: slice, products: NDArray[np
     return row + rows.start, product, np.where(gathered > 0, gathered, np.float32(np.nan))
 
 
-def _chosen(index: RetrievalIndex, scores: list[Floats], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _chosen(index: IndexContents, scores: list[Floats], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and product of the `total` candidates of best priority, in order of priority."""
     priority = np.tile(index.filling, (rows, 1))
     for name, score in zip(SOURCES, scores, strict=True):
@@ -96,14 +93,3 @@ def _chosen(index: RetrievalIndex, scores: list[Floats], rows: int) -> tuple[NDA
     chosen = best_columns(-priority, index.spec.total)
     row, rank = np.nonzero(chosen >= 0)
     return row, chosen[row, rank]
-
-
-def filling(index: RetrievalIndex) -> NDArray[np.float64]:
-    """Priority that popularity gives each product [P]: rank / quota, infinite for what cannot be sold."""
-    quota = index.spec.popular
-    if quota == 0:
-        return np.full(len(index.products), np.inf)
-    order = np.lexsort((np.arange(len(index.products)), -index.popular, ~index.available))
-    priority = np.empty(len(order))
-    priority[order] = (np.arange(len(order)) + 1) / quota
-    return np.where(index.available, priority, np.inf)

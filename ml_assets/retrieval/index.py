@@ -6,21 +6,21 @@ The same index answers in training (one per decision time), in batch and in the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ml_assets.retrieval.candidates import Candidates, filling, nominate
+from ml_assets.config.retrieval_config import RetrievalSpec
+from ml_assets.retrieval.candidates import Candidates, nominate
 from ml_assets.retrieval.codes import Coded, before, code, positions, sorted_names
+from ml_assets.retrieval.contents import IndexContents
 from ml_assets.retrieval.query import SessionEvent, query_customers, query_session
 from ml_assets.retrieval.sources import SOURCES, taste
 from ml_assets.retrieval.sparse import Csr, Floats, decay, neighbours, summed
-from ml_assets.retrieval.spec import RetrievalSpec
+from ml_assets.retrieval.store import load_index, save_index
 
 __all__ = ["RetrievalIndex", "SessionEvent", "build_index"]
 
@@ -28,68 +28,13 @@ VIEW, CART, PURCHASE = 0.1, 0.3, 1.0
 """What an event says about wanting the product, in purchases."""
 
 
-@dataclass(frozen=True)
-class RetrievalIndex:
-    """Histories, neighbours and popularity as of a moment; nothing on or after `as_of` is in it.
-
-    P products, C customers, N neighbours (customers who bought lately). Positions in `products`, `customers`
-    are the rows and columns everywhere.
-
-    Attributes:
-        products: sorted ids of every product known, retired ones too.
-        categories: category id of each product ("" where unknown).
-        customers: sorted ids of every customer with an interaction.
-        as_of: midnight; everything here happened before it.
-        spec: what it was built with.
-        available: bool[P], whether it can be sold; the others are never nominated.
-        bought: [C, P] purchases, decayed.
-        seen: [C, P] views and carts in purchases, decayed fast.
-        co_purchase: [P, P] bought together, `spec.neighbours` per row.
-        co_visitation: [P, P] seen (row), then put in the cart or bought in the same session (column).
-        idf: float32[P] log(1 + C / (1 + customers of the product)).
-        neighbour: int64[N] position in `customers`, ascending.
-        neighbour_tastes: [P, N] unit columns.
-        neighbour_bought: [N, P] 1 where bought in the last `similar_days`.
-        popular: float32[P] events of everybody in purchases, decayed.
-        launches: float32[P] 1 + popular for launches, else 0.
-    """
-
-    products: list[str]
-    categories: list[str]
-    customers: list[str]
-    as_of: datetime
-    spec: RetrievalSpec
-    available: NDArray[np.bool_]
-    bought: Csr
-    seen: Csr
-    co_purchase: Csr
-    co_visitation: Csr
-    idf: Floats
-    neighbour: NDArray[np.int64]
-    neighbour_tastes: Csr
-    neighbour_bought: Csr
-    popular: Floats
-    launches: Floats
+class RetrievalIndex(IndexContents):
+    """The index, and what it is asked."""
 
     @property
     def source_names(self) -> tuple[str, ...]:
         """Names of the score columns, without the `retrieval__` prefix."""
         return tuple(SOURCES)
-
-    @cached_property
-    def product_positions(self) -> dict[str, int]:
-        """Position of each product."""
-        return {product: at for at, product in enumerate(self.products)}
-
-    @cached_property
-    def customer_positions(self) -> dict[str, int]:
-        """Position of each customer."""
-        return {customer: at for at, customer in enumerate(self.customers)}
-
-    @cached_property
-    def filling(self) -> NDArray[np.float64]:
-        """Priority that popularity gives each product [P]."""
-        return filling(self)
 
     def candidates(self, customer_ids: Sequence[str]) -> Candidates:
         """Candidates of many customers; one never seen gets popular products and launches.
@@ -115,8 +60,6 @@ class RetrievalIndex:
 
     def save(self, folder: Path) -> None:
         """Write the index into an existing empty folder: the same index gives the same bytes."""
-        from ml_assets.retrieval.store import save_index
-
         save_index(self, folder)
 
     @staticmethod
@@ -126,9 +69,7 @@ class RetrievalIndex:
         Raises:
             IndexFilesError: when a file is missing, damaged, or of another format version.
         """
-        from ml_assets.retrieval.store import load_index
-
-        return load_index(folder)
+        return RetrievalIndex(**load_index(folder))
 
 
 def build_index(interactions: pa.Table, catalogue: pa.Table, as_of: datetime, spec: RetrievalSpec) -> RetrievalIndex:

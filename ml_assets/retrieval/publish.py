@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ml_assets.files import publish_folder, sha256_file
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.retrieval.history import read_catalogue, read_interactions
-from ml_assets.retrieval.index import build_index
-from ml_assets.retrieval.store import ARRAYS, DESCRIPTION
-from ml_assets.settings import Settings
-from ml_assets.warehouse import as_of, connect
+from ml_assets.retrieval.index import RetrievalIndex, build_index
+from ml_assets.retrieval.store import ARRAYS, DESCRIPTION, IndexFilesError, verified_description
+from ml_assets.storage.files import publish_folder, sha256_file
+from ml_assets.storage.warehouse import as_of, connect
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,33 @@ def publish_index(spec: ModelSpec, settings: Settings) -> PublishedIndex:
         interactions = read_interactions(connection, moment.date(), spec.retrieval.history_days)
         catalogue = read_catalogue(connection, moment.date())
     index = build_index(interactions, catalogue, moment, spec.retrieval)
-    home = settings.model_home(spec.name) / "indexes"
+    path = publish_built(index, settings.model_home(spec.name) / "indexes")
+    return PublishedIndex(path, moment, len(index.products), len(index.customers))
+
+
+def publish_built(index: RetrievalIndex, home: Path) -> Path:
+    """Publish an index into `home` under the name that its content gives it; returns its folder."""
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home, prefix=".building-") as building:
         index.save(Path(building))
-        path = home / sha256_file(Path(building, DESCRIPTION))[:12]
+        path = home / _address(Path(building))
         with publish_folder(path) as aside:
             for name in (ARRAYS, DESCRIPTION):
                 Path(building, name).rename(aside / name)
-    return PublishedIndex(path, moment, len(index.products), len(index.customers))
+    return path
+
+
+def verified_index(folder: Path) -> Path:
+    """The folder of a published index, when its files are those it was published with.
+
+    Raises:
+        IndexFilesError: when they are not: the description has not the folder's address, or the arrays are others.
+    """
+    verified_description(folder)
+    if _address(folder) != folder.name:
+        raise IndexFilesError(f"{folder / DESCRIPTION} is not what was published: remove the folder and build it again")
+    return folder
+
+
+def _address(folder: Path) -> str:
+    return sha256_file(folder / DESCRIPTION)[:12]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.retrieval.contents import IndexContents
 from ml_assets.retrieval.row import Row
 from ml_assets.retrieval.sources import Query
 from ml_assets.retrieval.sparse import rows_or_empty
-
-if TYPE_CHECKING:
-    from ml_assets.retrieval.index import RetrievalIndex
 
 
 class SessionEvent(NamedTuple):
@@ -27,7 +25,7 @@ NOW = {"view": 1.0, "cart": 1.0, "purchase": 0.0}
 """What an event of the running session adds to `seen`: intent now outweighs the index's faded views."""
 
 
-def query_customers(index: RetrievalIndex, customer_ids: Sequence[str]) -> Query:
+def query_customers(index: IndexContents, customer_ids: Sequence[str]) -> Query:
     """History vectors of customers, in the order asked; an unknown one has an empty history."""
     at = np.array([index.customer_positions.get(customer, -1) for customer in customer_ids], dtype=np.int64)
     if len(at) == 1:
@@ -36,7 +34,7 @@ def query_customers(index: RetrievalIndex, customer_ids: Sequence[str]) -> Query
 
 
 def query_session(
-    index: RetrievalIndex,
+    index: IndexContents,
     customer_id: str | None,
     session: Sequence[SessionEvent],
     products: Sequence[str] | None = None,
@@ -70,5 +68,5 @@ def _now(event_type: str) -> float:
     return NOW[event_type]
 
 
-def _added(weights: list[float], products: NDArray[np.int64], index: RetrievalIndex) -> Row:
+def _added(weights: list[float], products: NDArray[np.int64], index: IndexContents) -> Row:
     return Row.dense(np.bincount(products, weights, minlength=len(index.products)).astype(np.float32))

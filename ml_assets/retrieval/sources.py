@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.retrieval.contents import IndexContents
 from ml_assets.retrieval.sparse import Floats, Rows, filled, mapped, times, unit_rows
-
-if TYPE_CHECKING:
-    from ml_assets.retrieval.index import RetrievalIndex
 
 
 @dataclass(frozen=True)
@@ -45,22 +42,22 @@ class Query:
         return Query(self.bought[rows], self.seen[rows], self.customer[rows])
 
 
-def own(_: RetrievalIndex, query: Query) -> Floats:
+def own(_: IndexContents, query: Query) -> Floats:
     """What the customer bought before, time-decayed, and looked at lately."""
     return np.asarray(query.history.toarray(), dtype=np.float32)
 
 
-def co_purchase(index: RetrievalIndex, query: Query) -> Floats:
+def co_purchase(index: IndexContents, query: Query) -> Floats:
     """What is bought in one basket with what the customer buys."""
     return times(query.bought, index.co_purchase)
 
 
-def co_visitation(index: RetrievalIndex, query: Query) -> Floats:
+def co_visitation(index: IndexContents, query: Query) -> Floats:
     """What those put in the cart or bought who saw what the customer saw."""
     return times(query.seen, index.co_visitation)
 
 
-def similar(index: RetrievalIndex, query: Query) -> Floats:
+def similar(index: IndexContents, query: Query) -> Floats:
     """What customers with similar baskets bought lately: sum of their cosines (idf-weighted histories)."""
     likeness = times(taste(query.history, index.idf), index.neighbour_tastes)
     likeness[query.customer[:, None] == index.neighbour[None, :]] = 0.0
@@ -71,17 +68,17 @@ def similar(index: RetrievalIndex, query: Query) -> Floats:
     return times(filled(likeness), index.neighbour_bought)
 
 
-def popular(index: RetrievalIndex, query: Query) -> Floats:
+def popular(index: IndexContents, query: Query) -> Floats:
     """What everybody buys now."""
     return np.broadcast_to(index.popular, (query.rows, len(index.products)))
 
 
-def launches(index: RetrievalIndex, query: Query) -> Floats:
+def launches(index: IndexContents, query: Query) -> Floats:
     """What was launched lately, the popular ones first."""
     return np.broadcast_to(index.launches, (query.rows, len(index.products)))
 
 
-SOURCES: dict[str, Callable[[RetrievalIndex, Query], Floats]] = {
+SOURCES: dict[str, Callable[[IndexContents, Query], Floats]] = {
     "own": own,
     "co_purchase": co_purchase,
     "co_visitation": co_visitation,

@@ -12,9 +12,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.files import sha256_file
-from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.retrieval.spec import RetrievalSpec
+from ml_assets.config.retrieval_config import RetrievalSpec
+from ml_assets.retrieval.contents import IndexContents
+from ml_assets.storage.files import sha256_file
 
 FORMAT = 1
 DESCRIPTION, ARRAYS = "index.json", "arrays.npz"
@@ -26,7 +26,7 @@ class IndexFilesError(RuntimeError):
     """The files are not an index this code can read; the message says which and why."""
 
 
-def save_index(index: RetrievalIndex, folder: Path) -> None:
+def save_index(index: IndexContents, folder: Path) -> None:
     """Write `index.json` and `arrays.npz` into an existing folder."""
     arrays: dict[str, NDArray[Any]] = {}
     for field in fields(index):
@@ -48,17 +48,15 @@ def save_index(index: RetrievalIndex, folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description, sort_keys=True))
 
 
-def load_index(folder: Path) -> RetrievalIndex:
-    """Read what `save_index` wrote, and verify that the arrays belong to the description.
+def load_index(folder: Path) -> dict[str, Any]:
+    """The fields that `save_index` wrote, verified: the arrays belong to the description.
 
     Raises:
         IndexFilesError: when a file is missing, damaged, or of another format version.
     """
     from scipy import sparse
 
-    description = _description(folder / DESCRIPTION)
-    if sha256_file(folder / ARRAYS) != description["arrays_sha256"]:
-        raise IndexFilesError(f"{folder / ARRAYS} is not the file {DESCRIPTION} was written with: build it again")
+    description = verified_description(folder)
     try:
         with np.load(folder / ARRAYS, allow_pickle=False) as stored:
             arrays = dict(stored)
@@ -67,12 +65,24 @@ def load_index(folder: Path) -> RetrievalIndex:
     for name in MATRICES:
         data, indices, indptr, shape = (arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr", "shape"))
         arrays[name] = sparse.csr_matrix((data, indices, indptr), shape=tuple(int(size) for size in shape))
-    return RetrievalIndex(
+    return {
         **{name: description[name] for name in NAMES},
-        as_of=datetime.fromisoformat(description["as_of"]),
-        spec=RetrievalSpec.model_validate(description["spec"]),
+        "as_of": datetime.fromisoformat(description["as_of"]),
+        "spec": RetrievalSpec.model_validate(description["spec"]),
         **arrays,
-    )
+    }
+
+
+def verified_description(folder: Path) -> dict[str, Any]:
+    """What `index.json` says, when the arrays beside it are those it was written with.
+
+    Raises:
+        IndexFilesError: as `load_index`.
+    """
+    description = _description(folder / DESCRIPTION)
+    if sha256_file(folder / ARRAYS) != description["arrays_sha256"]:
+        raise IndexFilesError(f"{folder / ARRAYS} is not the file {DESCRIPTION} was written with: build it again")
+    return description
 
 
 def _description(path: Path) -> dict[str, Any]:

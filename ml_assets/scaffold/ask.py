@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.prompt import Prompt
 
 from ml_assets.scaffold.errors import ScaffoldError
-from ml_assets.scaffold.look import Column, Kind, Look
-from ml_assets.scaffold.measure import NEGATIVE, POSITIVE
+from ml_assets.scaffold.kinds import Kind
+from ml_assets.scaffold.label_stats import NEGATIVE, POSITIVE
 from ml_assets.scaffold.names import looks_like_id, snake
-from ml_assets.scaffold.wanted import TASKS, Wanted, check
+from ml_assets.scaffold.options import TASKS, Wanted, check
+from ml_assets.scaffold.profile import Look
+from ml_assets.scaffold.raw_column import Column
 
 QUESTIONS = {
     "entity": "Who or what do events belong to: the column(s) features are about, comma between",

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.scaffold.look import FEW, Column, Kind, Look
-from ml_assets.scaffold.measure import Measured
+from ml_assets.config.keys import NAMED, WHOLE
+from ml_assets.scaffold.kinds import Kind
+from ml_assets.scaffold.label_stats import Measured
 from ml_assets.scaffold.names import words
+from ml_assets.scaffold.options import Wanted
+from ml_assets.scaffold.profile import Look
+from ml_assets.scaffold.raw_column import FEW, Column
 from ml_assets.scaffold.roles import Roles
-from ml_assets.scaffold.wanted import Wanted
 
 ID = "identifies the event", "Identity of the event (text)"
 
@@ -29,14 +32,15 @@ def source_columns(look: Look, measured: Measured, wanted: Wanted, roles: Roles)
     time, label = look.column(wanted.time).name, look.column(wanted.label).name
     keys = {look.column(key).name for key in wanted.entities}
     if roles.made_up:
-        parts = ", ".join(f"coalesce({column.raw_sql}, '')" for column in look.columns)
-        said = {"from": f"md5(concat_ws('|', {parts}))", "type": "VARCHAR", "description": ID[0]}
+        about = f"{ID[0]}, which its caller calls {measured.identity.words}"
+        said = {"from": measured.identity.sql, "type": "VARCHAR", "description": about}
         yield SourceColumn(roles.event, said, ID[1])
     for column in look.columns:
         if column.raw in roles.constant:
             continue
         if column.name == roles.event:
-            yield SourceColumn(column.name, {"from": column.raw_sql, "type": "VARCHAR", "description": ID[0]}, ID[1])
+            said = {"from": column.key_sql, "type": "VARCHAR", "description": ID[0]}
+            yield SourceColumn(column.name, said, ID[1])
         elif column.name == time:
             plain = column.kind is Kind.MOMENT and not column.unknown
             wanted_when = "when the prediction is wanted"
@@ -49,11 +53,12 @@ def source_columns(look: Look, measured: Measured, wanted: Wanted, roles: Roles)
 
 
 def _any(column: Column, *, text: bool) -> SourceColumn:
-    """A column as it is; a join key is a text whatever it looks like."""
+    """A column as it is; a join key is a text whatever it looks like, and one that a request can name."""
     about = words(column.raw)
     said: dict[str, Any] = {"from": column.key_sql if text else column.from_sql}
     said |= {"type": "VARCHAR" if text else column.type, "description": about}
     said |= {"nullable": True} if column.missing else {}
+    said |= {"pattern": WHOLE if column.numbered else NAMED} if text else {}
     if column.kind is Kind.FLAG and not text:
         said |= {"min": 0, "max": 1}
     elif column.low is not None and column.low >= 0 and not text:
@@ -65,7 +70,7 @@ def _label(column: Column, measured: Measured, wanted: Wanted) -> SourceColumn:
     said: dict[str, Any] = {"from": measured.label.sql, "type": "INTEGER" if wanted.task == "binary" else "DOUBLE"}
     said |= {"description": words(column.raw)} | ({"nullable": True} if measured.unlabelled else {})
     said |= {"min": 0, "max": 1} if wanted.task == "binary" else {}
-    late = "the day after" if wanted.horizon_days == 1 else f"{wanted.horizon_days} days later"
+    late = "the day after" if (wanted.horizon_days or 1) == 1 else f"{wanted.horizon_days} days later"
     kind = "1 or 0" if wanted.task == "binary" else "number"
     return SourceColumn(column.name, said, f"The label: {words(column.raw)} ({kind}); known {late}")
 
@@ -73,7 +78,9 @@ def _label(column: Column, measured: Measured, wanted: Wanted) -> SourceColumn:
 def _described(column: Column, about: str, *, text: bool) -> str:
     about = about[:1].upper() + about[1:]
     if text:
-        return f"{about} (text)" + ("; unknown where the file does not say" if column.missing else "")
+        return f"{about} ({'whole number as text' if column.numbered else 'text'})" + (
+            "; unknown where the file does not say" if column.missing else ""
+        )
     if column.kind is Kind.FLAG:
         return f"{about} (1 yes, 0 no)"
     if column.low is not None and column.high is not None:

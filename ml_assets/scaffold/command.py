@@ -11,16 +11,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ml_assets.ingestion.errors import IngestionError
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.scaffold.ask import wanted
 from ml_assets.scaffold.errors import ScaffoldError
-from ml_assets.scaffold.look import look
-from ml_assets.scaffold.measure import measure
+from ml_assets.scaffold.label_stats import measure
 from ml_assets.scaffold.plan import Plan, plan
+from ml_assets.scaffold.profile import look
 from ml_assets.scaffold.render import render
 from ml_assets.scaffold.validate import validate
 from ml_assets.scaffold.write import check_names, next_port_offset, write
-from ml_assets.settings import PROJECT, Settings
 
 
 def run(settings: Settings, given: argparse.Namespace, project: Path = PROJECT) -> int:

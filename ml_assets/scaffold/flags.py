@@ -15,9 +15,12 @@ ARGUMENTS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("--task",), {"help": "binary or regression"}),
     (("--positive",), {"help": "value of a binary label that is to be predicted, where that is not plain"}),
     (("--known-after",), {"action": "append", "help": "columns known only after the event, comma between"}),
-    (("--horizon-days",), {"type": int, "default": 1, "help": "days after the event until the label is known"}),
+    (
+        ("--horizon-days",),
+        {"type": int, "help": "days after the event until the label is known; 1 where it is not said"},
+    ),
     (("--id",), {"help": "column that identifies an event; looked for where it is not said"}),
-    (("--time-format",), {"help": "how texts say times, as strptime takes it, e.g. %%d/%%m/%%Y"}),
+    (("--time-format",), {"help": "form of texts that are times, as strptime takes it, e.g. %%d/%%m/%%Y, or excel"}),
     (("--source",), {"help": "name of the source; that of the file where it is not said"}),
     (("--force",), {"action": "store_true", "help": "replace files that are there"}),
 ]

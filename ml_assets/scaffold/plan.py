@@ -10,28 +10,37 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ml_assets.config.keys import TEXT, asked
 from ml_assets.scaffold.columns import SourceColumn, source_columns
-from ml_assets.scaffold.look import Look
-from ml_assets.scaffold.measure import JUDGED, Measured
+from ml_assets.scaffold.errors import ScaffoldError
+from ml_assets.scaffold.identity import JUDGED
+from ml_assets.scaffold.kinds import shown
+from ml_assets.scaffold.label_stats import Measured
 from ml_assets.scaffold.names import stem
+from ml_assets.scaffold.options import Wanted, check, source_name
+from ml_assets.scaffold.profile import Look
+from ml_assets.scaffold.raw_column import Column
 from ml_assets.scaffold.roles import Roles, roles_of
-from ml_assets.scaffold.sizes import Training, cut, training_of, windows_of
-from ml_assets.scaffold.wanted import Wanted, check, source_name
+from ml_assets.scaffold.sizes import Training, cut, oldest, training_of, windows_of
 
 MEANS = 3
 """So many means of numbers become features: a person adds what is worth it."""
+MOST = 0.5
+"""Share of rows in quarantine from which on something else is wrong than these rows."""
 CLUSTERS = 100
 """Entities from which on the bootstrap draws entities; with fewer it draws days."""
 
 
 @dataclass(frozen=True)
 class Entity:
-    """Who or what features are about."""
+    """Who or what features are about; whether its key is a whole number, and whether some rows have none."""
 
     key: str
     name: str
     thing: str
     table: str
+    number: bool
+    missing: bool
 
     @property
     def about(self) -> str:
@@ -72,6 +81,7 @@ class Plan:
     windows: tuple[int, ...]
     horizon: int
     split: Mapping[str, int]
+    max_age_days: int
     training: Training
     cluster: str
     slice_tolerance: float
@@ -111,14 +121,16 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
     """
     check(wanted)
     roles = roles_of(look, measured, wanted)
-    windows = windows_of((measured.last - measured.first).days + 1)
-    split = cut(measured.days, windows, wanted.horizon_days)
+    span = (measured.last - measured.first).days + 1
+    windows = windows_of(span)
+    horizon = wanted.horizon_days or 1
+    split = cut(measured.days, windows, horizon)
     source = source_name(wanted)
     columns = tuple(source_columns(look, measured, wanted, roles))
-    bad = measured.undated + measured.repeated
-    share = max(bad / look.rows, measured.worst)
+    astray = measured.undated + measured.far + look.apart
+    share = max(_bad(look, measured, wanted) / look.rows, measured.identity.worst)
     label = look.column(wanted.label)
-    crowded = measured.undated and measured.undated + measured.first_rows >= JUDGED
+    crowded = astray and astray + measured.first_rows >= JUDGED
     cluster = look.column(wanted.entities[0])
     return Plan(
         model=wanted.name, source=source, file=wanted.file, address=_address(wanted.file, project),
@@ -126,28 +138,55 @@ def plan(look: Look, measured: Measured, wanted: Wanted, project: Path, port_off
         day=f"cast({measured.moment.sql} as date)", first=measured.first, last=measured.last, days=measured.days,
         rows=look.rows, event=roles.event, time=look.column(wanted.time).name, label=label.name,
         label_mean=_rounded(measured.label.mean), columns=columns,
-        entities=_entities([look.column(key).name for key in wanted.entities], wanted.name),
+        entities=_entities([look.column(key) for key in wanted.entities], wanted.name),
         request=roles.request, known_after=roles.known_after, leaking=roles.leaking, slices=roles.slices,
         means=tuple(name for name in roles.request if not name.endswith("_known"))[:MEANS],
         gappy=tuple(column.name for column in look.columns if column.missing),
         unnamed=tuple(look.column(key).name for key in wanted.entities if look.column(key).missing),
-        windows=windows, horizon=wanted.horizon_days, split=split,
+        windows=windows, horizon=horizon, split=split,
+        max_age_days=oldest(split, horizon, measured.days, span),
         training=training_of(look.rows),
         cluster=cluster.name if cluster.distinct >= CLUSTERS else "event_day",
         slice_tolerance=0.03 if wanted.task == "binary" else _rounded(measured.label.spread / 20),
-        port_offset=port_offset, quarantine_share=max(0.01, math.ceil(share * 150) / 100),
-        quarantine_min_rows=1000 * math.ceil((measured.undated + measured.first_rows) / 1000) if crowded else None,
-        unlabelled=measured.unlabelled > 0, notes=tuple(_notes(look, measured, wanted, roles)),
-        example={name: value for name, value in measured.example.items() if name in roles.asked},
+        port_offset=port_offset, quarantine_share=min(max(0.01, math.ceil(share * 150) / 100), 1.0),
+        quarantine_min_rows=1000 * math.ceil((astray + measured.first_rows) / 1000) if crowded else None,
+        unlabelled=measured.unlabelled > 0,
+        notes=(
+            *_reading(look, measured, wanted, roles), *_notes(look, measured, wanted, roles),
+            *_assumed(look, measured, wanted, roles),
+        ),
+        example={name: value for name, value in measured.example.items() if name in {"event", *roles.asked}},
     )  # fmt: skip
 
 
-def _entities(keys: list[str], model: str) -> tuple[Entity, ...]:
+def _bad(look: Look, measured: Measured, wanted: Wanted) -> int:
+    """Rows that will go to quarantine.
+
+    Raises:
+        ScaffoldError: when they are most of the file; it counts them.
+    """
+    counts = {
+        "lines that are no rows": look.apart,
+        f"without a {wanted.time} that is read": measured.undated,
+        f"with a {wanted.time} far from all others": measured.far,
+        "with a value that is not of its column's kind": measured.misfits,
+        f"with a {' or '.join(wanted.entities)} that no request can name": measured.unfit,
+        "with the id of another one": measured.identity.repeated,
+    }
+    if sum(counts.values()) > MOST * look.rows:
+        told = "; ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        raise ScaffoldError(f"most of the {look.rows:,} rows would go to quarantine: {told}")
+    return sum(counts.values())
+
+
+def _entities(keys: list[Column], model: str) -> tuple[Entity, ...]:
     """What each key names: `patient` for `patient_id`, unless another key is of that name."""
-    stems = [stem(key) for key in keys]
-    things = [thing if stems.count(thing) == 1 else key for thing, key in zip(stems, keys, strict=True)]
+    stems = [stem(key.name) for key in keys]
+    things = [thing if stems.count(thing) == 1 else key.name for thing, key in zip(stems, keys, strict=True)]
     named = ((key, thing, f"{model}_{thing}") for key, thing in zip(keys, things, strict=True))
-    return tuple(Entity(key, name, thing, f"feat_{name}") for key, thing, name in named)
+    return tuple(
+        Entity(key.name, name, thing, f"feat_{name}", key.numbered, key.missing > 0) for key, thing, name in named
+    )
 
 
 def _address(file: Path, project: Path) -> str:
@@ -162,17 +201,35 @@ def _rounded(number: float) -> float:
     return float(f"{number:.2g}")
 
 
+def _assumed(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iterator[str]:
+    """What was taken for granted: how an event and its entities are called, when its label is known."""
+    if roles.made_up:
+        called = f"its caller names it as {measured.identity.words}, e.g. {measured.example['event']}"
+        yield f"no column identifies an event: {called} (an id of the file's own is better: --id)"
+    for key in map(look.column, wanted.entities):
+        if key.odd:
+            found = f"nearly all are whole numbers, not all (e.g. {', '.join(key.odd)})"
+            yield f"{key.raw} is taken as texts, as they are written: {found}; 8.0 is not 8"
+    if wanted.horizon_days is None:
+        yield "--horizon-days was not said: a label counts as known at the midnight after its event; is it known later?"
+
+
 def _notes(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iterator[str]:
     """What the owner should know before anything runs."""
     if measured.undated:
-        yield f"{measured.undated:,} rows have no {wanted.time}: they go to quarantine"
-    if measured.repeated:
-        yield f"{measured.repeated:,} rows repeat another one: they go to quarantine as duplicates"
+        yield f"{measured.undated:,} rows have no {wanted.time} that is a time: they go to quarantine"
+    if measured.identity.repeated:
+        yield f"{measured.identity.repeated:,} rows repeat another one: they go to quarantine as duplicates"
     if measured.nameless:
         yield f"{measured.nameless:,} rows have no {' or '.join(wanted.entities)}: they count as 'unknown'"
+    if measured.unfit:
+        yield f"{measured.unfit:,} rows have a {' or '.join(wanted.entities)} that no request can name: {asked(TEXT)}"
     if measured.unlabelled:
         told = "they count as events and are predicted, but are no examples"
         yield f"{measured.unlabelled:,} rows have no {wanted.label}: {told}"
+    if wanted.task == "regression" and look.column(wanted.label).distinct == 2:
+        two = " and ".join(sorted(look.column(wanted.label).values[:2]))
+        yield f"{wanted.label} has two values, {two}: --task binary says how likely one of them is"
     if wanted.task == "binary" and measured.label.rarer < 100:
         yield f"only {measured.label.rarer} rows have the rarer {wanted.label}: expect wide intervals"
     for name in roles.leaking:
@@ -184,3 +241,21 @@ def _notes(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iter
         yield f"not learned from: {', '.join(roles.unused)}; a text becomes features as a further --entity"
     if not roles.request:
         yield "no number is known with the event: the model has the history of its entities only"
+
+
+def _reading(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iterator[str]:
+    """How the file is read, and which of its values are not of their column's kind."""
+    yield from look.notes
+    yield from measured.moment.notes
+    if measured.far:
+        some = f"{measured.far:,} rows of {wanted.time} lie far from all others, e.g. {', '.join(measured.far_shown)}"
+        yield f"{some}: they go to quarantine; the calendar is {measured.first} to {measured.last}"
+    named = {look.column(key).name for key in wanted.entities} | {roles.event, look.column(wanted.time).name}
+    for column in look.columns:
+        if column.name in named:
+            continue
+        if column.misfits:
+            among = f"{column.misfits:,} of {look.rows - column.missing:,} values of {column.raw} are no {column.kind}"
+            yield f"{among}, e.g. {shown(column.misfit)}: their rows go to quarantine"
+        if column.spoiled and not (wanted.task == "binary" and column is look.column(wanted.label)):
+            yield f"{column.raw} is a text and no number: {column.spoiled}"

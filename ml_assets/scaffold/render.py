@@ -14,8 +14,8 @@ from ml_assets.scaffold.plan import Plan
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDTH = 120
-SUM, EXACT = "bigint", "decimal(38, 6)"
-"""Types of sums: of counts, and of numbers (exact, whatever the order)."""
+SUM, EXACT = "bigint", "bignum"
+"""Types of sums: of counts, and of numbers as the macro `exact` has them."""
 
 
 def render(plan: Plan) -> dict[str, str]:
@@ -82,7 +82,7 @@ def sums(plan: Plan) -> dict[str, str]:
 
 def label_sum(plan: Plan) -> str:
     """SQL: the sum of a day's labels."""
-    return f"sum({plan.label})" if plan.binary else f"sum(cast({plan.label} as decimal(38, 6)))"
+    return f"sum({plan.label})" if plan.binary else f"sum({{{{ exact('{plan.label}') }}}})"
 
 
 def expressions(plan: Plan) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ml_assets.scaffold.errors import ScaffoldError
-from ml_assets.scaffold.look import FEW, Column, Kind, Look
-from ml_assets.scaffold.measure import Measured
+from ml_assets.scaffold.kinds import Kind
+from ml_assets.scaffold.label_stats import Measured
 from ml_assets.scaffold.names import looks_like_id, stem
-from ml_assets.scaffold.wanted import Wanted, source_name
+from ml_assets.scaffold.options import Wanted, source_name
+from ml_assets.scaffold.profile import Look
+from ml_assets.scaffold.raw_column import FEW, Column
 
-LONGEST = 64
-"""Characters of an id that a request may name."""
 SLICES = 2
 """So many slices are taken at most: each one is a hurdle for a candidate, so a person adds what is worth it."""
 
@@ -35,14 +35,14 @@ def roles_of(look: Look, measured: Measured, wanted: Wanted) -> Roles:
     """Give each column its role.
 
     Raises:
-        ScaffoldError: when one column is named for two roles, or the id that was asked for identifies nothing.
+        ScaffoldError: when one column is named for two roles.
     """
     late = [look.column(name) for name in wanted.known_after]
     keys = [look.column(name) for name in wanted.entities]
     taken = [*keys, look.column(wanted.time), look.column(wanted.label)]
     if len({column.raw for column in [*taken, *late]}) < len([*taken, *late]):
         raise ScaffoldError("entity, time, label and known-after are different columns; one is named twice")
-    event = _event(look, wanted, taken)
+    event = measured.identity.column
     rest = [column for column in look.columns if column not in [*taken, *late] and column is not event]
     constant = [column for column in rest if (column.distinct < 2 and not column.missing) or not column.distinct]
     rest = [column for column in rest if column not in constant]
@@ -63,22 +63,6 @@ def roles_of(look: Look, measured: Measured, wanted: Wanted) -> Roles:
 def _identifies(column: Column, rows: int) -> bool:
     """A number that is a name: nearly each row has one of its own."""
     return looks_like_id(column.name) and column.distinct > 0.5 * rows
-
-
-def _event(look: Look, wanted: Wanted, taken: list[Column]) -> Column | None:
-    """The column that identifies an event: as asked for, else one with a value of its own in each row."""
-    if wanted.event is not None:
-        column = look.column(wanted.event)
-        if column.distinct < look.rows:
-            raise ScaffoldError(
-                f"{column.raw} has {column.distinct:,} values in {look.rows:,} rows: it is no event's id"
-            )
-        return column
-    unique = [column for column in look.columns if column.distinct == look.rows and column not in taken]
-    whole = [column for column in unique if column.kind in {Kind.WHOLE, Kind.TEXT} and looks_like_id(column.name)]
-    texts = [column for column in unique if column.kind is Kind.TEXT]
-    tokens = [column for column in texts if all(len(v) <= LONGEST and " " not in v for v in column.values)]
-    return next(iter([*whole, *tokens]), None)
 
 
 def _free(name: str, taken: set[str]) -> str:

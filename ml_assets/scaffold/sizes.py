@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_assets.scaffold.errors import ScaffoldError
 
+AGE_DAYS = 75
+"""Days after which a champion is trained again, besides those that its split left out."""
 LEAST_DAYS = 28
 """Days with labelled events below which no part of a split would say anything."""
 WINDOWS = (7, 28, 90, 365)
@@ -51,6 +54,19 @@ def cut(days: int, windows: tuple[int, ...], horizon_days: int) -> Mapping[str, 
         "train": left - validation - test - holdout, "validation": validation, "test": test, "holdout": holdout,
         "warmup_days": warmup,
     }  # fmt: skip
+
+
+def oldest(split: Mapping[str, int], horizon_days: int, days: int, calendar_days: int) -> int:
+    """`retraining.max_age_days`: what the split leaves out of a new champion, and `AGE_DAYS` more.
+
+    Args:
+        split: the parts, in days with labelled events.
+        horizon_days: days until a label is known.
+        days: with labelled events.
+        calendar_days: from the first to the last of them.
+    """
+    left_out = split["test"] + split["holdout"]
+    return math.ceil(left_out * calendar_days / days) + 3 * horizon_days + AGE_DAYS
 
 
 def training_of(rows: int) -> Training:

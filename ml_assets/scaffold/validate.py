@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from feature_repo.declared import FeatureFile
-from ml_assets.ingestion.spec import parse_source
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.source_spec import parse_source
 from ml_assets.scaffold.errors import ScaffoldError
 
 

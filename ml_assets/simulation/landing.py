@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.files import replace_file
 from ml_assets.simulation.shop import Shop
 from ml_assets.simulation.spec import SimulationSpec
+from ml_assets.storage.files import replace_file
 
 Progress = Callable[[date, int, int], None]
 """Called after each day with (day, days done, days in all)."""

@@ -21,7 +21,7 @@ class Scenario(BaseModel):
     tracking_bug: most cart events are lost; the same visits report neither session nor country.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ScenarioName
     day: date = Field(description="first day on which the world is different")
@@ -30,17 +30,24 @@ class Scenario(BaseModel):
 class SimulationSpec(BaseModel):
     """A simulated shop; the default is about one million events over 182 days."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    seed: int = Field(default=7, ge=0, description="same seed, same bytes")
-    start: date = Field(default=date(2026, 1, 1), description="first day; a Thursday by default")
-    days: int = Field(default=182, ge=1, description="days that make up the shop's history; more can follow")
-    customers: int = Field(default=20_000, ge=10, description="registered customers, present and to come")
+    seed: int = Field(default=7, ge=0, le=2**31 - 1, description="same seed, same bytes")
+    start: date = Field(
+        default=date(2026, 1, 1),
+        ge=date(1970, 1, 1),
+        lt=date(2200, 1, 1),
+        description="first day; a Thursday by default",
+    )
+    days: int = Field(default=182, ge=1, le=36_500, description="days that make up the shop's history; more can follow")
+    customers: int = Field(
+        default=20_000, ge=10, le=100_000_000, description="registered customers, present and to come"
+    )
     dormant_share: float = Field(default=0.38, ge=0, lt=1, description="registered, but never visit")
     products: int = Field(default=2_000, ge=40, le=80_000, description="products launched in the first year")
     categories: int = Field(default=40, ge=2, le=200)
-    segments: int = Field(default=12, ge=1, description="groups of customers with similar tastes")
-    events_per_day: float = Field(default=5_500.0, gt=0, description="mean number of events on a day")
+    segments: int = Field(default=12, ge=1, le=1000, description="groups of customers with similar tastes")
+    events_per_day: float = Field(default=5_500.0, gt=0, le=1e9, description="mean number of events on a day")
     dirty_share: float = Field(default=0.005, ge=0, le=0.5, description="share of unusable event rows")
     late_share: float = Field(default=0.01, ge=0, le=0.5, description="events that arrive 1-3 days later")
     scenario: Scenario | None = Field(default=None, description="a change of the world on a chosen day")

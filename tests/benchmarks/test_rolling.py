@@ -10,7 +10,7 @@ import pytest
 from tiny_labelled import labelled_spec
 
 from benchmarks.rolling import RIVALS, Window, mean_gains
-from ml_assets.learning.spec import Task
+from ml_assets.config.model_spec import Task
 
 
 def window(seed: int, sharpness: float) -> Window:

@@ -16,6 +16,7 @@ import dagster as dg
 from bakery import write_sales
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
+from ml_assets.components.daily_checks import UNJUDGED
 from ml_assets.definitions import defs
 
 TODAY = dt.datetime.now(dt.UTC).date()
@@ -61,8 +62,9 @@ class Life:
 
 
 def failing(done: dg.ExecuteInProcessResult) -> list[dg.AssetCheckEvaluation]:
-    """The asset checks that did not pass."""
-    return [each for each in done.get_asset_check_evaluations() if not each.passed]
+    """The asset checks that found something; what there was nothing to judge by is no finding."""
+    judged = done.get_asset_check_evaluations()
+    return [each for each in judged if not each.passed and not (each.description or "").startswith(UNJUDGED)]
 
 
 def tell(**said: Any) -> None:
@@ -112,12 +114,12 @@ def predicted(day: dt.date) -> None:
     import pyarrow.parquet as pq
 
     from feature_repo.store import open_store
-    from ml_assets.learning.scored_events import Scorer, score_events
-    from ml_assets.learning.spec import model_spec
-    from ml_assets.learning.unlabelled import predictions_of
+    from ml_assets.config.model_spec import model_spec
+    from ml_assets.config.settings import load_settings
     from ml_assets.registry.pointer import pointer_path, require_pointer
     from ml_assets.registry.versions import load_version
-    from ml_assets.settings import load_settings
+    from ml_assets.scoring.scored_events import Scorer, score_events
+    from ml_assets.scoring.unlabelled import predictions_of
 
     spec, settings = model_spec("demand"), load_settings()
     ref = load_version(require_pointer(pointer_path(settings, spec.name)).model_path)

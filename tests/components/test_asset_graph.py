@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.settings import PROJECT, load_settings
+from ml_assets.config.settings import PROJECT, load_settings
 
 HEAVY = ("feast", "mlflow", "evidently", "lightgbm", "optuna", "bentoml", "sklearn", "matplotlib")
 MODEL = "product_recommender"
@@ -95,6 +95,18 @@ def test_jobs_of_the_shop_touch_no_other_source(graph: Any) -> None:
     }  # fmt: skip
     days = {graph.get(dg.AssetKey(["taxi_tips", name])).partitions_def for name in ("predictions", "drift", "quality")}
     assert [each.end for each in days] == [None], "asked long after the last trip"
+
+
+def test_a_range_of_days_can_be_launched_by_hand(graph: Any) -> None:
+    from ml_assets.defs.jobs import asset_jobs
+
+    refused = {
+        f"{name}: {key.to_user_string()}"
+        for name, job in asset_jobs(load_settings()).items()
+        for key in job.selection.resolve(graph)
+        if graph.get(key).backfill_policy != dg.BackfillPolicy.single_run()  # `dg launch --partition-range` asks that
+    }
+    assert {each for each in refused if not each.startswith(("collect:", "chicago_taxi_collect:"))} == set()
 
 
 def test_deployment_descends_from_the_raw_events(graph: Any) -> None:

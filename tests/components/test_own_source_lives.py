@@ -96,8 +96,8 @@ def test_what_has_no_label_yet_is_predicted_until_it_has_one(story: Story) -> No
 
 
 def test_late_data_is_renewed_when_there_is_something_to_renew_it_with(story: Story) -> None:
-    assert "bakery/sales is late; everything up to" in story["late, nothing there"]["skipped"]
-    assert "shop: every asset is as fresh" in story["late, nothing there"]["skipped"]
+    assert "bakery/sales was made too long ago; everything up to" in story["late, nothing there"]["skipped"]
+    assert "simulated has no data yet" in story["late, nothing there"]["skipped"]
     told = story["late, something there"]
     assert (told["job"], told["first"], told["last"], told["failed"]) == ("bakery_daily", day(2), day(1), [])
 

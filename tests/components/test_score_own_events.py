@@ -21,12 +21,12 @@ SCORED_IN_SMALL_PARTS = """
 import os, signal, sys
 from pathlib import Path
 from feature_repo.store import open_store
-from ml_assets.learning import scoring
-from ml_assets.learning.scored_events import Scorer, score_events
-from ml_assets.learning.spec import model_spec
+from ml_assets.scoring import pieces as scoring
+from ml_assets.scoring.scored_events import Scorer, score_events
+from ml_assets.config.model_spec import model_spec
 from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.registry.versions import load_version
-from ml_assets.settings import load_settings
+from ml_assets.config.settings import load_settings
 
 scoring.PART = 1
 write, (file, out, die_at) = scoring.pq.write_table, sys.argv[1:]
@@ -56,6 +56,8 @@ def events(runs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
             writer.writerow([float(rng.uniform(0, 30)), f"s{number}", price, ITEMS[number % 5], "left"])
         writer.writerow(["warm", "s-bad", 2.0, "roll", "left"])
         writer.writerow([8.0, "", 2.0, "roll", "left"])
+        writer.writerow([8.0, "s-free", 0, "roll", "left"])
+        writer.writerow([8.0, "s-dear", 1e39, "roll", "left"])
     return file
 
 
@@ -69,23 +71,38 @@ def test_events_are_answered_as_the_service_answers_them(
     done = score(project, events, tmp_path / "scored.parquet")
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     scored = pq.read_table(tmp_path / "scored.parquet")
-    assert scored.schema.names == ["sale_id", "opens_at", "known", "value"]
+    assert scored.schema.names == ["sale_id", "opens_at", "known", "unknown", "value"]
     asked = list(csv.DictReader(events.open()))[:60]
+    columns = ("sale_id", "known", "unknown", "value")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
         for event, row in zip(asked, scored.to_pylist(), strict=True):
             numbers = {name: float(event[name]) if event[name] else None for name in ("price", "warmth")}
             body = {"item": event["item"] or None, "event": event["sale_id"], **numbers}
             said = client.post("/demand", json=body).json()
-            assert (said["event"], said["known"], said["value"]) == (row["sale_id"], row["known"], row["value"])
-    assert {row["known"] for row in scored.to_pylist()} == {True, False}
+            assert set(said) == {"prediction_id", "model_version", "event", "known", "unknown", "value", "degraded"}
+            unknown = ", ".join(said["unknown"]) or None
+            assert (said["event"], said["known"], unknown, said["value"]) == tuple(row[name] for name in columns)
+    assert {(row["known"], row["unknown"]) for row in scored.to_pylist()} == {(True, None), (False, "item")}
 
 
 def test_rows_that_are_no_events_are_beside(project: Path, events: Path, tmp_path: Path) -> None:
     done = score(project, events, tmp_path / "scored.parquet")
     rejected = pq.read_table(tmp_path / "scored.rejected.parquet").to_pylist()
-    assert [(row["row"], row["reason"].partition(":")[0]) for row in rejected] == [(61, "warmth"), (62, "sale_id")]
+    assert [(row["row"], row["line"], row["reason"].partition(":")[0]) for row in rejected] == [
+        (61, 62, "warmth"), (62, 63, "sale_id"), (63, 64, "price"), (64, 65, "price"),
+    ]  # fmt: skip
     assert json.loads(rejected[0]["raw"])["warmth"] == "warm"
-    assert "2 rows" in done.stdout
+    assert rejected[2]["reason"] == "price: a number of more than 0 is asked"
+    assert "4 rows" in done.stdout
+    assert f"{events}: read as utf-8, with commas between columns" in done.stdout
+
+
+def test_the_service_refuses_what_the_contract_sets_aside(project: Path, port: int, events: Path) -> None:
+    body = {"item": "roll", "event": "s-free", "price": 0, "warmth": 8.0}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        said = client.post("/demand", json=body)
+    assert said.status_code == 422
+    assert said.json()["fields"] == [{"field": "price", "problem": "Input should be a number of more than 0"}]
 
 
 def test_at_its_time_an_event_has_the_features_it_was_learned_with(

@@ -32,11 +32,11 @@ WATCH = """
 import json, sys
 import dagster as dg
 from ml_assets.definitions import defs
-from ml_assets.learning.spec import model_spec
+from ml_assets.config.model_spec import model_spec
 from ml_assets.registry.promote import champion
 from ml_assets.retraining.journal import retraining_journal
-from ml_assets.runs import range_tags
-from ml_assets.settings import load_settings
+from ml_assets.execution.runs import range_tags
+from ml_assets.config.settings import load_settings
 
 found, settings, spec = defs(), load_settings(), model_spec("demand")
 repository = found.get_repository_def()
@@ -199,3 +199,48 @@ def test_the_new_version_serves_and_is_taken_back_by_one_command(
             break
         time.sleep(0.1)
     assert now["model_version"] == first
+
+
+LOOK = """
+from ml_assets.retention.places import files, unknown
+from ml_assets.config.settings import load_settings
+import json, os
+settings = load_settings()
+others = [str(path) for path, _ in files(settings) if path.stat().st_mode & 0o077 and "/bentoml/" not in str(path)]
+shared = [str(path) for path in settings.shop_home.rglob("*") if path.is_dir() and path.stat().st_mode & 0o077]
+shared = [path for path in shared if "/bentoml/bentos/" not in path]
+print(json.dumps({"job": "look", "unknown": unknown(settings), "readable": others, "shared": shared}))
+"""
+DELIVER = """
+import json, sys
+from datetime import date
+from ml_assets.config.sources import source_of
+from ml_assets.ingestion.ingest import ingest
+from ml_assets.config.settings import load_settings
+settings, day = load_settings(), date.fromisoformat(sys.argv[1])
+found = ingest(source_of("bakery", settings), "sales", settings, day, day)
+print(json.dumps({"job": "deliver", "in": found.rows_in, "good": found.rows_good, "removed": found.rows_removed}))
+"""
+
+
+def test_every_file_lies_in_a_known_place_and_is_for_its_user_alone(watched: dict[str, Any], project: Path) -> None:
+    found = said(python(project, "-c", LOOK))["look"]
+    assert found["unknown"] == []
+    assert found["readable"] == []
+    assert found["shared"] == []
+
+
+def test_an_item_that_is_erased_is_nowhere_and_stays_away(watched: dict[str, Any], project: Path, port: int) -> None:
+    command = ("-m", "ml_assets", "erase", "cake", "--entity", "item")
+    before = python(project, *command, "--dry-run", port=port)
+    places = {line.partition(":")[0] for line in before.stdout.splitlines()}
+    assert places >= {
+        "raw tables and quarantine", "dbt's tables, the offline store", "online store", "training sets",
+        "prediction log", "collected log", "daily predictions",
+    }  # fmt: skip
+    done = python(project, *command, port=port)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it is nowhere" in python(project, *command, "--dry-run", port=port).stdout
+    again = said(python(project, "-c", DELIVER, nth(LAST - 1)))["deliver"]
+    assert (again["in"], again["good"], again["removed"]) == (3 * SHOPS, 2 * SHOPS, {"erased": SHOPS})
+    assert "it is nowhere" in python(project, *command, "--dry-run", port=port).stdout, "delivered again, and away"

@@ -13,20 +13,21 @@ import pytest
 from tiny_labelled import labelled_spec, write_labelled_set
 from tiny_training_set import small_spec, write_dataset
 
-from ml_assets.conformance.subject import Subject
-from ml_assets.learning import ranker
-from ml_assets.learning.provenance import Provenance
-from ml_assets.learning.spec import ModelSpec, Task
-from ml_assets.learning.train import fit
-from ml_assets.learning.training_set import DatasetRef
-from ml_assets.registry.pointer import make_pointer, pointer_path, write_pointer
+from ml_assets.config.model_spec import ModelSpec, Task
+from ml_assets.config.settings import Settings
+from ml_assets.conformance.context import Context
+from ml_assets.datasets.provenance import Provenance
+from ml_assets.datasets.training_set import DatasetRef
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import make_pointer, pointer_path
 from ml_assets.registry.versions import publish_version
-from ml_assets.settings import Settings
+from ml_assets.training import booster as ranker
+from ml_assets.training.train import fit
 
-Make = Callable[..., Subject]
+Make = Callable[..., Context]
 
 
-def subject_of(spec: ModelSpec, settings: Settings, dataset: DatasetRef, scratch: Path, **changed: Any) -> Subject:
+def subject_of(spec: ModelSpec, settings: Settings, dataset: DatasetRef, scratch: Path, **changed: Any) -> Context:
     """A champion trained on a training set; `changed` parameters are not what the version says of itself."""
     params = ranker.parameters(spec, settings, {"min_data_in_leaf": 5})
     fitted = fit(spec, dataset, params | changed)
@@ -41,7 +42,7 @@ def subject_of(spec: ModelSpec, settings: Settings, dataset: DatasetRef, scratch
         metrics={"rounds": fitted.rounds, **fitted.described},
         created_from=Provenance.now(spec, dataset).model_dump(mode="json"),
     )
-    return Subject(spec, settings, version, dataset, Settings(home=scratch, shop=settings.shop, threads=1))
+    return Context(spec, settings, version, dataset, Settings(home=scratch, shop=settings.shop, threads=1))
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +58,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, tuple[ModelSpec
 def champion_of(sets: dict[Task, tuple[ModelSpec, DatasetRef]], tmp_path: Path) -> Make:
     """Make the champion of a task."""
 
-    def make(task: Task, **changed: Any) -> Subject:
+    def make(task: Task, **changed: Any) -> Context:
         spec, dataset = sets[task]
         settings = Settings(home=tmp_path / "home", shop="simulated", threads=1)
         return subject_of(spec, settings, dataset, tmp_path / "scratch", **changed)
@@ -66,7 +67,7 @@ def champion_of(sets: dict[Task, tuple[ModelSpec, DatasetRef]], tmp_path: Path) 
 
 
 @pytest.fixture(params=list(Task), ids=str)
-def champion(request: pytest.FixtureRequest, champion_of: Make) -> Subject:
+def champion(request: pytest.FixtureRequest, champion_of: Make) -> Context:
     """The champion of each task."""
     return champion_of(request.param)
 
@@ -77,7 +78,7 @@ def served_home(tiny_shop: Settings, shop_spec: ModelSpec, built: DatasetRef, tm
     from feature_repo.online import materialize
     from feature_repo.store import open_store
     from ml_assets.retrieval.publish import publish_index
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     home = tiny_shop.model_copy(update={"home": tmp_path_factory.mktemp("served")})
     shutil.copytree(tiny_shop.shop_home / "feast", home.shop_home / "feast")
@@ -94,7 +95,7 @@ def served_home(tiny_shop: Settings, shop_spec: ModelSpec, built: DatasetRef, tm
 
 
 @pytest.fixture
-def shop_champion(served_home: Settings, shop_spec: ModelSpec, built: DatasetRef, tmp_path: Path) -> Iterator[Subject]:
+def shop_champion(served_home: Settings, shop_spec: ModelSpec, built: DatasetRef, tmp_path: Path) -> Iterator[Context]:
     """The champion of the tiny shop, in a home of its own; its server ends with the test."""
     home = served_home.model_copy(update={"home": tmp_path / "shop"})
     shutil.copytree(served_home.home, home.home)
@@ -104,15 +105,18 @@ def shop_champion(served_home: Settings, shop_spec: ModelSpec, built: DatasetRef
 
 
 @pytest.fixture
-def in_process(shop_champion: Subject) -> Iterator[Subject]:
+def in_process(shop_champion: Context) -> Iterator[Context]:
     """The same, answered by the service's own code in this process: quick, and open to damage."""
     from ml_assets.conformance.server import champion_pointer
     from serving.config import ServiceConfig
-    from serving.runtime import Runtime
+    from serving.http.runtime import Runtime
     from serving.schemas import Refusal
 
     spec, scratch = shop_champion.spec, shop_champion.scratch
-    write_pointer(pointer_path(scratch, spec.name), champion_pointer(shop_champion))
+    write_pointer(
+        pointer_path(scratch, spec.name),
+        champion_pointer(shop_champion.spec, shop_champion.settings, shop_champion.version),
+    )
     config = ServiceConfig(model_name=spec.name, feature_service=spec.feature_service, feature_timeout_ms=5000)
     runtime = Runtime(config, scratch)
     runtime.start()

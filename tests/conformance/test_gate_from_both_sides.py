@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ml_assets.config.model_spec import Task
 from ml_assets.conformance import gate
-from ml_assets.conformance.subject import Subject
+from ml_assets.conformance.context import Context
 from ml_assets.conformance.verdict import Outcome
-from ml_assets.learning.compare import decide
-from ml_assets.learning.spec import Task
-from ml_assets.learning.training_set import ROWS
+from ml_assets.datasets.training_set import ROWS
+from ml_assets.evaluation.gate import decide
 
 
-def test_a_sound_model_beats_its_baseline_and_what_learned_nothing_does_not(champion: Subject) -> None:
+def test_a_sound_model_beats_its_baseline_and_what_learned_nothing_does_not(champion: Context) -> None:
     found = gate.better(champion)
     assert found.outcome is Outcome.PASSED, found.text
     assert found.figures["low"] > 0
@@ -29,7 +29,7 @@ def test_a_sound_model_beats_its_baseline_and_what_learned_nothing_does_not(cham
     assert all(run["low"] <= 0 for run in stopped.figures["runs"].values())
 
 
-def test_a_model_that_is_no_better_is_caught(champion: Subject, tmp_path: Path) -> None:
+def test_a_model_that_is_no_better_is_caught(champion: Context, tmp_path: Path) -> None:
     blind = gate.shuffle_labels(champion.spec, champion.dataset, tmp_path / "blind", 1)
     champion.version = gate._trained(champion, blind, 1)
     found = gate.better(champion)
@@ -37,7 +37,7 @@ def test_a_model_that_is_no_better_is_caught(champion: Subject, tmp_path: Path) 
     assert "does not displace" in found.text
 
 
-def test_a_gate_that_lets_everything_pass_is_caught(champion: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_lets_everything_pass_is_caught(champion: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     def rigged(evaluation: Any, rules: Any) -> Any:
         return decide(evaluation, rules).model_copy(update={"promote": True, "reason": "everybody is welcome"})
 

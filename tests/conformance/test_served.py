@@ -10,21 +10,34 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from ml_assets.conformance import answers
+from ml_assets.conformance.context import Context
 from ml_assets.conformance.parity import parity
 from ml_assets.conformance.requests import STRANGER, strange_requests
-from ml_assets.conformance.subject import Subject
 from ml_assets.conformance.verdict import Outcome
+from serving.deploy.environment import serving_environment
+from serving.deploy.rehearsal import settings_aside
 
 
-def test_a_sound_store_has_the_values_of_the_join(shop_champion: Subject) -> None:
+def test_its_server_reads_the_deployments_online_store_with_its_password(shop_champion: Context) -> None:
+    redis = {"online_store_address": "redis://db:6379/1", "redis_password": SecretStr("s3cret")}
+    real = shop_champion.settings.model_copy(update=redis)
+    scratch = shop_champion.scratch.home
+    environment = serving_environment(settings_aside(real, scratch, real.online_store))
+    assert environment["ML_ASSETS_ONLINE_STORE"] == "redis://db:6379/1"
+    assert environment["ML_ASSETS_REDIS_PASSWORD"] == "s3cret"
+    assert environment["ML_ASSETS_HOME"] == str(scratch)
+
+
+def test_a_sound_store_has_the_values_of_the_join(shop_champion: Context) -> None:
     found = parity(shop_champion)
     assert found.outcome is Outcome.PASSED, found.text
     assert found.figures["keys"] > 50
 
 
-def test_a_skewed_online_store_is_caught(shop_champion: Subject) -> None:
+def test_a_skewed_online_store_is_caught(shop_champion: Context) -> None:
     from feature_repo.materialization import online_store
     from feature_repo.store import open_store
     from feature_repo.stores import wide_table
@@ -42,15 +55,15 @@ def test_a_skewed_online_store_is_caught(shop_champion: Subject) -> None:
     assert "product__" in found.text
 
 
-def test_a_sound_service_answers_or_says_why(in_process: Subject) -> None:
+def test_a_sound_service_answers_or_says_why(in_process: Context) -> None:
     found = answers.strangers(in_process)
     assert found.outcome is Outcome.PASSED, found.text
     assert found.figures["server_errors"] == 0
     assert found.figures["answered"] > 5
 
 
-def test_answers_that_are_no_numbers_are_caught(in_process: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    from serving import scorer
+def test_answers_that_are_no_numbers_are_caught(in_process: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.model import scorer
 
     def unsure(loaded: Any, matrix: Any) -> Any:
         return np.full(len(matrix), np.nan, dtype=np.float32)
@@ -62,8 +75,8 @@ def test_answers_that_are_no_numbers_are_caught(in_process: Subject, monkeypatch
         assert "no numbers" in found.text
 
 
-def test_a_stranger_taken_for_a_customer_is_caught(in_process: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    from serving import kinds
+def test_a_stranger_taken_for_a_customer_is_caught(in_process: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.model import kinds
 
     honest = kinds.score
 
@@ -76,8 +89,8 @@ def test_a_stranger_taken_for_a_customer_is_caught(in_process: Subject, monkeypa
     assert "not marked as unknown" in found.text
 
 
-def test_a_model_that_cannot_answer_is_caught(in_process: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    from serving import kinds
+def test_a_model_that_cannot_answer_is_caught(in_process: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serving.model import kinds
 
     monkeypatch.setattr(kinds, "score", lambda *given, **named: 1 / 0)
     found = answers.strangers(in_process)
@@ -101,7 +114,7 @@ def replying(status: int, body: dict[str, Any]) -> httpx.Client:
     ],
 )
 def test_replies_that_help_nobody_are_caught(
-    shop_champion: Subject, status: int, body: dict[str, Any], said: str
+    shop_champion: Context, status: int, body: dict[str, Any], said: str
 ) -> None:
     shop_champion.client = replying(status, body)
     found = answers.strangers(shop_champion)
@@ -109,7 +122,7 @@ def test_replies_that_help_nobody_are_caught(
     assert said in found.text
 
 
-def test_what_is_slower_than_promised_is_caught(in_process: Subject) -> None:
+def test_what_is_slower_than_promised_is_caught(in_process: Context) -> None:
     assert answers.latency(in_process).figures["requests"] == 1000
     promised = in_process.spec.serving.model_copy(update={"p99_ms": 1e-6})
     in_process.spec = in_process.spec.model_copy(update={"serving": promised})
@@ -119,7 +132,7 @@ def test_what_is_slower_than_promised_is_caught(in_process: Subject) -> None:
 
 
 def test_requests_of_labelled_events_cover_every_key_and_number(champion_of: Any) -> None:
-    from ml_assets.learning.spec import Task
+    from ml_assets.config.model_spec import Task
 
     subject = champion_of(Task.BINARY)
     subject.asked = [{"place": "north", "size": 1.5, "hour": None}]
@@ -132,13 +145,12 @@ def test_requests_of_labelled_events_cover_every_key_and_number(champion_of: Any
     assert dict.fromkeys(("place", "size", "hour")) in unknown
 
 
-def test_a_server_of_its_own_answers_and_ends(shop_champion: Subject) -> None:
+def test_a_server_of_its_own_answers_and_ends(shop_champion: Context) -> None:
     with shop_champion.ends:
         assert shop_champion.client.get("/readyz").json()["model_version"] == shop_champion.version.version
         found = answers.strangers(shop_champion)
         assert found.outcome is Outcome.PASSED, found.text
-        family = [
-            each for each in psutil.process_iter(["cmdline"]) if str(shop_champion.scratch.home) in str(each.info)
-        ]
+        home = str(shop_champion.scratch.home)
+        family = [each for each in psutil.process_iter(["cmdline"]) if home in str(each.info)]
         assert family
     assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]

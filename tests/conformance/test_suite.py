@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ml_assets.config.model_spec import ModelSpec, Task
+from ml_assets.config.settings import Settings
 from ml_assets.conformance import suite
+from ml_assets.conformance.context import Context, NothingToCheckError, open_subject
 from ml_assets.conformance.page import conformance_folder, publish
 from ml_assets.conformance.show import show
-from ml_assets.conformance.subject import NothingToCheckError, Subject, open_subject
 from ml_assets.conformance.suite import ITEMS, Item, check_model, verdict_of
 from ml_assets.conformance.verdict import Conformance, Outcome, Verdict, failed, passed
-from ml_assets.learning.compare import GateDecision
-from ml_assets.learning.spec import ModelSpec, Task
-from ml_assets.learning.train import train
-from ml_assets.learning.training_set import DatasetRef
-from ml_assets.registry.promote import apply_decision
-from ml_assets.settings import Settings
+from ml_assets.datasets.training_set import DatasetRef
+from ml_assets.evaluation.gate import GateDecision
+from ml_assets.registry.promote import apply_decision, promotion_journal
+from ml_assets.storage import journal
+from ml_assets.training.train import train
 
 
 @pytest.fixture
@@ -55,6 +56,17 @@ def test_a_champion_is_checked_and_nothing_is_changed(promoted: tuple[Settings, 
     assert {name for name in changed if "mlflow" not in name} == set()  # sqlite's own files come and go by reading
 
 
+def test_a_version_that_was_put_back_is_not_called_the_gates_choice(promoted: tuple[Settings, ModelSpec]) -> None:
+    settings, spec = promoted
+    chosen = check_model(settings, spec, [])
+    assert not chosen.by_hand
+    back = {"event": "demoted", "version": "later", "champion": chosen.version, "reason": "rollback --to"}
+    journal.append(promotion_journal(settings, spec.name), back)
+    found = check_model(settings, spec, [])
+    assert found.by_hand
+    assert f"version {chosen.version} (put back by hand): " in found.text
+
+
 def test_what_is_aside_is_gone_whatever_happens(promoted: tuple[Settings, ModelSpec]) -> None:
     with pytest.raises(KeyboardInterrupt), open_subject(*promoted) as subject, subject.folder() as folder:
         assert folder.is_dir()
@@ -63,8 +75,8 @@ def test_what_is_aside_is_gone_whatever_happens(promoted: tuple[Settings, ModelS
     assert not home.exists()
 
 
-def test_an_item_that_raises_has_failed(champion: Subject) -> None:
-    def broken(subject: Subject) -> Any:
+def test_an_item_that_raises_has_failed(champion: Context) -> None:
+    def broken(subject: Context) -> Any:
         raise OSError("no such disk")
 
     verdict = verdict_of(Item("disk", "There is a disk", broken), champion)

@@ -12,7 +12,8 @@ from tiny_lake import write_random_lake
 
 @pytest.fixture(scope="session")
 def random_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    lake = tmp_path_factory.mktemp("lake")
+    lake = tmp_path_factory.mktemp("lake") / "it's [1]*?"  # a name is neither a pattern nor a quote
+    lake.mkdir()
     write_random_lake(lake, seed=11)
     return lake
 

@@ -6,12 +6,15 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from tiny_lake import DAYS, FIRST_DAY, LAST_DAY, day
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+_parsed: dict[Path, bytes] = {}
+"""The project as dbt has parsed it for a lake, whose address is in it; read anew for each run, as the graph does."""
 
 
 @contextmanager
@@ -44,21 +47,34 @@ class Warehouse:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
+        days = f"{{start_date: '{start}', end_date: '{end}'}}" if start else "{}"
         with environment(self.lake, self.path):
-            outcome = dbtRunner().invoke(
-                [
-                    *arguments,
-                    "--quiet",
-                    *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
-                    *("--target-path", str(self.home / "target"), "--log-path", str(self.home / "logs")),
-                    *("--vars", f"{{start_date: '{start}', end_date: '{end}'}}" if start else "{}"),
-                ]
-            )
+            outcome = dbtRunner(self._manifest()).invoke([*arguments, *self._places, "--vars", days])
         DuckDBConnectionManager.close_all_connections()
         if outcome.exception is not None:
             raise outcome.exception
         results = getattr(outcome.result, "results", [])
         return {result.node.name: str(result.status) for result in results}
+
+    @property
+    def _places(self) -> list[str]:
+        target, logs = str(self.home / "target"), str(self.home / "logs")
+        project = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
+        return ["--quiet", *project, "--target-path", target, "--log-path", logs]
+
+    def _manifest(self) -> Any:
+        """The parsed project; every run would parse it anew, as each has other days."""
+        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.parser.manifest import extended_mashumuro_decoder
+
+        if self.lake not in _parsed:
+            outcome = dbtRunner().invoke(["parse", *self._places])
+            assert outcome.success, outcome.exception
+            _parsed[self.lake] = (self.home / "target" / "partial_parse.msgpack").read_bytes()
+        manifest = Manifest.from_msgpack(_parsed[self.lake], decoder=extended_mashumuro_decoder)
+        manifest.build_flat_graph()
+        return manifest
 
     def run(self, start: int = 0, end: int = DAYS - 1) -> None:
         """Build every model for the days of these numbers; every one must succeed."""

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import duckdb
 
+from ml_assets.ingestion.reading.readers import literal
+from ml_assets.storage.files import exact_name
+
 DAY = dt.timedelta(days=1)
 
 
@@ -41,10 +44,15 @@ class News:
     changed_at: dt.datetime
 
 
+def _parts(lake: Path, table: str) -> str:
+    files = ", ".join(literal(exact_name(path)) for path in sorted(lake.glob(f"{table}/*/*.parquet")))
+    return f"read_parquet([{files}], hive_partitioning = true)"
+
+
 def read_events(lake: Path) -> list[Event]:
     rows = duckdb.sql(
         "select event_day, customer_id, product_id, event_type, session_id, quantity, price, country,"
-        f" event_ts, event_id from read_parquet('{lake}/events/*/*.parquet', hive_partitioning = true)"
+        f" event_ts, event_id from {_parts(lake, 'events')}"
         " order by event_day, event_ts, event_id"
     ).fetchall()
     return [
@@ -66,7 +74,7 @@ def read_events(lake: Path) -> list[Event]:
 def read_news(lake: Path) -> list[News]:
     rows = duckdb.sql(
         "select event_day, product_id, category_id, price, available, changed_at"
-        f" from read_parquet('{lake}/products/*/*.parquet', hive_partitioning = true)"
+        f" from {_parts(lake, 'products')}"
         " order by event_day, changed_at"
     ).fetchall()
     return [News(*row) for row in rows]

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
-from ml_assets.settings import PROJECT, load_settings
+from ml_assets.config.settings import PROJECT, load_settings
 
 MODEL = "product_recommender"
 
@@ -32,7 +32,8 @@ def test_everything_watches_from_the_start_and_can_be_switched_off(repository: A
     assert {each.default_status for each in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     schedules = {each.name: each.default_status for each in repository.schedule_defs}
     assert set(schedules) == {
-        "daily_ingestion", "weekly_retraining", "hourly_collection", "chicago_taxi_collection", "chicago_taxi_watching",
+        "daily_ingestion", "weekly_retraining", "hourly_collection", "nightly_pruning", "chicago_taxi_collection",
+        "chicago_taxi_watching",
     }  # fmt: skip
     assert set(schedules.values()) == {dg.DefaultScheduleStatus.RUNNING}
 
@@ -53,7 +54,10 @@ def test_every_raw_feature_model_and_deployment_asset_has_a_freshness_policy(rep
 def test_a_deployment_that_has_nothing_yet_waits_and_says_what_for(
     repository: Any, instance: dg.DagsterInstance
 ) -> None:
-    assert "as fresh as" in tick(repository, "freshness_sensor", instance).skip_message
+    told = tick(repository, "freshness_sensor", instance)
+    assert "simulated has no data yet: its first day is 2026-01-01" in told.skip_message
+    assert "chicago_taxi has no data yet" in told.skip_message
+    assert told.run_requests == []
     assert "job `ingest`" in tick(repository, "drift_sensor", instance).skip_message
     assert "no release under way" in tick(repository, "release_sensor", instance).skip_message
 
@@ -71,12 +75,12 @@ def test_late_raw_data_leads_to_the_days_that_are_due(repository: Any, instance:
     assert asked.job_name == "ingest"  # nothing serves that is to be renewed
     assert asked.tags["ml_assets/cause"] == "freshness"
     assert asked.tags["dagster/asset_partition_range_start"] == "2026-01-01"
-    assert asked.tags["dagster/asset_partition_range_end"] == "2026-07-01"
+    assert asked.tags["dagster/asset_partition_range_end"] == "2026-05-31"
 
 
 def test_late_data_that_has_not_arrived_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ml_assets.ingestion.arrivals import arrivals
-    from ml_assets.ingestion.spec import load_source
+    from ml_assets.config.source_spec import load_source
+    from ml_assets.ingestion.days.arrivals import arrivals
 
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
     source = load_source(PROJECT / "shops" / "simulated.yaml").model_copy(update={"simulation": None})
@@ -154,4 +158,4 @@ def test_what_was_late_before_its_calendar_ended_is_passed_over(repository: Any,
     report(instance, dg.AssetKey(["taxi_tips", "champion"]), FreshnessState.FAIL)
     said = tick(repository, "freshness_sensor", instance)
     assert said.run_requests == []
-    assert "chicago_taxi: every asset is as fresh" in said.skip_message
+    assert "chicago_taxi has no data yet" in said.skip_message

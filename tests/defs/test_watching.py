@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.settings import load_settings
-from serving.prediction_log import log_folder
+from ml_assets.config.settings import load_settings
+from ml_assets.storage.log_layout import log_folder
 
 NIGHT = datetime(2026, 9, 7, 4, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def test_services_that_logged_nothing_are_not_watched_and_say_so(repository: Any
 
 
 def test_what_was_logged_is_collected_by_hour_and_watched_by_day(repository: Any) -> None:
-    from ml_assets.predictions import collect
+    from ml_assets.prediction_log import collect
 
     logged("2026-09-05")
     [asked] = tick(repository, "chicago_taxi_collection").run_requests

@@ -37,8 +37,8 @@ def test_the_page_shows_steps_curves_and_figures_and_loads_nothing(story: Story,
     with teller.step("<b>escaped</b>", DAY) as said:
         said.append("seen")
     story.curve += [
-        Point(day=DAY, answers=10, click_rate=0.3, by_arm={"champion a": (10, 3)}, alarms=["loss"]),
-        Point(day=date(2026, 4, 7), answers=20, click_rate=0.5, by_arm={"champion a": (10, 4), "canary b": (10, 6)}),
+        Point(day=DAY, answers=10, click_rate=0.3, by_version={"a": (10, 3)}, alarms=["loss"]),
+        Point(day=date(2026, 4, 7), answers=20, click_rate=0.5, by_version={"a": (10, 4), "b": (10, 6)}),
     ]
     story.figures["share_recovered"] = 0.8
     write_page(story, tmp_path / "index.html")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.settings import VARIABLES
+from ml_assets.config.settings import VARIABLES
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,21 @@ def test_nothing_is_left_unexplained(made: dict[str, str], page: str) -> None:
     assert [line for line in made[page].splitlines() if line.endswith("|  |")] == []
 
 
+def test_a_text_is_whole_and_as_the_command_shows_it(made: dict[str, str]) -> None:
+    assert "`MODEL`: a model of this deployment" in made["commands.md"]
+    assert "e.g. %d/%m/%Y" in made["commands.md"]
+    assert "%%" not in made["commands.md"]
+    drift = "the statistics are in `ml_assets.monitoring.drift` |"
+    assert drift in next(line for line in made["model.md"].splitlines() if line.startswith("| `drift` |"))
+    odd = [line for page in made.values() for line in page.splitlines() if line.startswith("|") and line.count("`") % 2]
+    assert odd == [], "a text that breaks off leaves a quote open"
+
+
 def test_a_key_has_its_bounds_default_and_place(made: dict[str, str]) -> None:
-    assert "| `slice_tolerance` | number ≥ 0 | `0.02` | largest loss any slice may show |" in made["model.md"]
+    assert (
+        "| `slice_tolerance` | number ≥ 0 ≤ 1,000,000,000 | `0.02` | largest loss any slice may show |"
+        in made["model.md"]
+    )
     assert "At `split`, `retraining.split`." in made["model.md"]
     assert "`{train: 8, validation: 1, test: 1, holdout: 0}`" in made["model.md"]
     assert "| `every` | duration, e.g. `15 minutes` | `15 minutes` |" in made["shop.md"]

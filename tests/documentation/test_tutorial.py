@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from project_copy import environment, free_port, python
 
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
 
 PAGE = PROJECT / "docs" / "tutorial.md"
 BLOCK = re.compile(
@@ -51,7 +51,7 @@ def clone(tmp_path: Path) -> Iterator[Path]:
         if (PROJECT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PROJECT / name, folder / name)
-    for name in ("requirements.lock", "pyproject.toml"):
+    for name in ("requirements.lock", "requirements-dev.lock", "pyproject.toml"):
         os.utime(folder / name, (0, 0))  # `make setup` has been run: the environment is newer than these
     (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
     yield folder

@@ -13,9 +13,9 @@ from dagster._core.instance.config import dagster_instance_config_schema
 from markdown import anchors, blocks, code, commands, links
 
 from ml_assets.__main__ import parser
-from ml_assets.ingestion.spec import merge, parse_source
-from ml_assets.learning.spec import MODELS, ModelSpec
-from ml_assets.settings import PROJECT, VARIABLES
+from ml_assets.config.model_spec import MODELS, ModelSpec
+from ml_assets.config.settings import PROJECT, VARIABLES
+from ml_assets.config.source_spec import merge, parse_source
 
 PAGES = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"), PROJECT / "dbt_project" / "README.md"]
 OUR_FOLDERS = ("ml_assets/", "serving/", "feature_repo/", "dbt_project/", "shops/", "benchmarks/", "docs/", "tests/")
@@ -26,7 +26,7 @@ NOT_KEPT = (
 """What `make bench` and a reader make."""
 RUN_AS_A_WHOLE = PROJECT / "docs" / "tutorial.md"
 """Its commands speak of what it creates: a test of its own runs them."""
-EXPORTED = re.findall(r'"(ML_ASSETS_\w+)":', (PROJECT / "ml_assets" / "settings.py").read_text())
+EXPORTED = re.findall(r'"(ML_ASSETS_\w+)":', (PROJECT / "ml_assets" / "config" / "settings.py").read_text())
 ENVIRONMENT = 'eval "$(.venv/bin/python -m ml_assets env)"'
 RECOMMENDER = MODELS / "product_recommender" / "defs.yaml"
 
@@ -104,8 +104,8 @@ def _understood(words: list[str], graph: Any) -> None:
 
 
 def _jobs() -> set[str]:
+    from ml_assets.config.settings import load_settings
     from ml_assets.defs.jobs import asset_jobs
-    from ml_assets.settings import load_settings
 
     return {*asset_jobs(load_settings()), "rollback"}
 

@@ -12,7 +12,7 @@ import pytest
 import redis
 from redis_server import running_redis
 
-from ml_assets.settings import Settings, load_settings
+from ml_assets.config.settings import Settings, load_settings
 
 FIRST_DAY = "2024-01-01"
 DAYS = 40

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from feast import RepoConfig
 
-from feature_repo.description import ServiceDescription, ViewColumns, to_text
+from feature_repo.stores.description import ServiceDescription, ViewColumns, to_text
 from feature_repo.stores.packed import WideTable
 from feature_repo.stores.packing import pack_table
 from feature_repo.stores.wide import Progress, WideOnlineStore

@@ -215,3 +215,10 @@ def test_feast_materialize_and_online_read_work_with_both_stores(files):
     files.materialize(START - DAY, START + 9 * DAY, feature_views=["trips"])
     found = files.get_online_features(["trips:trips"], [{"driver_id": 1}, {"driver_id": 7}]).to_dict()
     assert found["trips"] == [11, None]
+
+
+def test_an_on_demand_view_is_refused_by_name(files):
+    with pytest.raises(OfflineStoreError, match="speed: this store joins stored feature views"):
+        AsofOfflineStore.get_historical_features(
+            files.config, [], ["speed:mean"], pd.DataFrame({"event_timestamp": [START]}), files.registry, "alone"
+        )

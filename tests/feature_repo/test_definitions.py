@@ -9,11 +9,11 @@ from feast.repo_operations import parse_repo
 
 from feature_repo import services, transforms
 from feature_repo.declared import service_names, views_beside
-from feature_repo.description import description_path, read_description
 from feature_repo.store import SERVICE_FEATURES, apply, feature_names, open_store
+from feature_repo.stores.description import description_path, read_description
 from feature_repo.stores.duckdb_source import DuckDBSource
 from feature_repo.stores.session import OfflineStoreError
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
 
 SERVICE = "product_recommender"
 
@@ -60,7 +60,7 @@ def test_feast_s_command_line_finds_the_same_definitions(monkeypatch, warehouse)
     assert {view.name for view in found.feature_views} == {view.name for view in services.VIEWS} | set(views_beside())
     assert {entity.name for entity in found.entities} >= {"customer", "product", "category"}
     assert {service.name for service in found.feature_services} == set(service_names()) >= {SERVICE}
-    assert [view.name for view in found.on_demand_feature_views] == ["derived"]
+    assert found.on_demand_feature_views == []
     config, ours = load_repo_config(repo, repo / "feature_store.yaml"), open_store(warehouse).config
     assert config.project == ours.project
     assert config.offline_store == ours.offline_store
@@ -73,6 +73,15 @@ def test_a_source_is_a_table_or_a_named_query():
         DuckDBSource(table="a", query="select 1")
     with pytest.raises(ValueError, match="needs a name"):
         DuckDBSource(query="select 1")
+    for query in (
+        "select 1) as a; copy (select 1) to 'f'; select * from (select 1",
+        "select 1; select 2",
+        "drop table a",
+    ):
+        with pytest.raises(ValueError, match="not one select statement"):
+            DuckDBSource(name="q", query=query)
+    with pytest.raises(ValueError, match="not the name of a table"):
+        DuckDBSource(table="a; copy (select 1) to 'f'")
     source = DuckDBSource(name="q", query="select 1 as x", field_mapping={"x": "y"}, created_timestamp_column="made")
     assert DuckDBSource.from_proto(source.to_proto()) == source
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.historical import training_frame
+from feature_repo.derived import derived_of
+from feature_repo.historical import joined, training_frame
 from feature_repo.reader import OnlineReader
 from feature_repo.store import feature_names
 from feature_repo.stores.session import OfflineStoreError
@@ -74,11 +75,17 @@ def test_what_happens_later_changes_nothing(small_store, settings, as_of, tmp_pa
     assert pq.read_table(tmp_path / "again.parquet").equals(pq.read_table(tmp_path / "out.parquet"))
 
 
-def test_the_job_streams_derived_features_to_parquet_too(store, as_of, tmp_path):
+def test_feast_s_own_retrieval_has_the_stored_features_of_the_service(store, as_of, tmp_path):
     entities = entity_file(tmp_path / "entities.parquet", as_of)
     job = store.get_historical_features(entities, store.get_feature_service(SERVICE), full_feature_names=True)
     assert job.to_parquet(tmp_path / "out.parquet") == 300
-    assert pq.read_table(tmp_path / "out.parquet").equals(job.to_arrow())
+    plain = pq.read_table(tmp_path / "out.parquet")
+    assert plain.equals(job.to_arrow())
+    names = feature_names(store, SERVICE)
+    assert set(names) - set(plain.column_names) == set(derived_of(SERVICE))
+    ours = pa.concat_tables(joined(store, SERVICE, entities))
+    assert ours.select(plain.column_names).equals(plain)
+    assert set(names) <= set(ours.column_names)
 
 
 @pytest.mark.parametrize("missing", ["now", "product_id"])

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from online_contents import contents
 
-from feature_repo.description import OnlineStoreError
 from feature_repo.online import OnlineReader, materialize, open_reader
+from feature_repo.stores.description import OnlineStoreError
 from feature_repo.views import product as product_view
-from ml_assets.settings import PROJECT, Settings, load_settings
+from ml_assets.config.settings import PROJECT, Settings, load_settings
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

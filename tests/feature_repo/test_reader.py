@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from online_stores import PAIRS, PRODUCTS, SERVICE, Small, minutes, pairs, small_store, versions
 
-from feature_repo.description import OnlineStoreError, ServiceDescription, ViewColumns
 from feature_repo.reader import open_reader
-from ml_assets.settings import PROJECT
+from feature_repo.stores.description import OnlineStoreError, ServiceDescription, ViewColumns
+from ml_assets.config.settings import PROJECT
 
 NOW = minutes(60).replace(tzinfo=UTC).timestamp()
 

@@ -13,8 +13,8 @@ from online_contents import table_contents
 from online_stores import PRODUCTS, Small, small_store, versions
 from redis_server import running_redis
 
-from feature_repo.description import OnlineStoreError
 from feature_repo.reader import open_reader
+from feature_repo.stores.description import OnlineStoreError
 from feature_repo.stores.packing import pack_table
 from feature_repo.stores.wide import Progress
 from feature_repo.stores.wide_redis_rows import STALE

@@ -3,8 +3,8 @@
 import pytest
 from tiny_shop import EVENT_COLUMNS, day, event, simulated_shop, write_rows
 
-from ml_assets.ingestion.addresses import source_files
-from ml_assets.ingestion.errors import IngestionError
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.ingestion.connectors.addresses import source_files
 
 
 def spec(**changes):
@@ -60,6 +60,24 @@ def test_missing_days_are_named_with_the_file_to_deliver(settings):
 def test_a_missing_single_file_says_where_to_put_it(settings):
     with pytest.raises(IngestionError, match="ML_ASSETS_DATA"):
         source_files(spec(address="{landing}/all.parquet", day="ts::date"), settings, [day(0)])
+
+
+@pytest.mark.parametrize(("form", "name"), [("%Y%m%d", "20260101"), ("%Y/%m/%d", "2026/01/01"), ("%y-%j", "26-001")])
+def test_a_day_may_have_a_form_of_its_own(settings, form, name):
+    land(settings.landing, f"events/{name}.csv")
+    table = spec(address=f"{{landing}}/events/{{day:{form}}}.csv")
+    assert [day for _, day in labels(table, settings, 0)] == [day(0)]
+    with pytest.raises(IngestionError, match="no file for events of 2026-01-02"):
+        labels(table, settings, 1)
+
+
+@pytest.mark.parametrize("form", ["{day:%Y%m}", "{day:%H}", "{day:%Y%b%d}", "{day%Y}", "{day:}x{day:%Y}"])
+def test_a_form_that_does_not_say_a_day_is_refused(form):
+    if form == "{day:}x{day:%Y}":
+        assert spec(address=form)  # the first says it
+    else:
+        with pytest.raises(ValueError, match="address: "):
+            spec(address=f"{{landing}}/{form}.csv")
 
 
 def test_an_unknown_suffix_needs_a_format(settings):

@@ -4,9 +4,9 @@ import duckdb
 import pytest
 from tiny_shop import EVENT_COLUMNS, at, day, event, product, simulated_shop, write_rows
 
-from ml_assets.ingestion.checks import conditions, value_sql
-from ml_assets.ingestion.errors import IngestionError
-from ml_assets.ingestion.spec import ColumnSpec
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.source_spec import ColumnSpec
+from ml_assets.ingestion.contract.checks import conditions, value_sql
 
 
 def value(kind, text):
@@ -135,7 +135,7 @@ def test_an_outlier_is_measured_against_the_price_known_that_day(shop):
 
 def test_upstream_days_must_be_there(shop):
     shop.land_events(3, [event("a", 3)])
-    with pytest.raises(IngestionError, match="ingest products of 2026-01-04 to 2026-01-04 first"):
+    with pytest.raises(IngestionError, match="ingest products of 2026-01-04 first"):
         shop.ingest(3)
 
 
@@ -153,3 +153,29 @@ def test_rows_of_one_file_that_belong_to_no_day_are_set_aside_on_the_nearest(sho
     assert [(d.rows_in, d.rows_good) for d in report.days] == [(3, 1), (0, 0), (2, 1)]
     assert report.reasons == {"calendar": 2, "type:event_ts": 1}
     assert [row["reasons"] for row in shop.bad(0)] == [["type:event_ts", "calendar"], ["calendar"]]
+
+
+def test_a_day_of_never_is_set_aside_on_the_first_day_where_the_calendar_has_no_last(shop):
+    events = {"address": "{landing}/events/all.csv", "day": "try_cast(ts as date)"}
+    shop.source = simulated_shop({"tables": {"events": events}, "calendar": {"start": day(0), "end": None}})
+    rows = [event("a"), event("b", ts="9999-12-31T00:00:00"), event("c", 1, ts="0001-01-01T00:00:00"), event("d", 1)]
+    write_rows(shop.settings.landing / "events" / "all.csv", rows, EVENT_COLUMNS)
+    report = shop.ingest(0, 1)
+    assert (report.rows_in, report.reasons) == (4, {"calendar": 2})
+    assert shop.bad(1) == []
+
+
+@pytest.mark.parametrize("offset", ["+02:00", "Z"])
+def test_times_of_which_some_say_their_offset_are_counted_and_said(shop, offset):
+    rows = [event(str(n), ts=f"{day(0)}T10:00:00{offset if n % 3 else ''}") for n in range(9)]
+    shop.land_events(0, rows)
+    report = shop.ingest(0)
+    assert report.rows_good == 9
+    said = f"3 of 9 times of event_ts do not say their distance from UTC and are taken for UTC, e.g. {day(0)}T10:00:00"
+    assert [note.split(";")[0] for note in report.notes] == [said]
+
+
+def test_times_of_one_sort_need_no_word(shop):
+    shop.land_events(0, [event(str(n)) for n in range(3)])
+    shop.land_events(1, [event(str(n), ts=f"{day(1)}T10:00:00+01:00") for n in range(3, 6)])
+    assert shop.ingest(0).notes == shop.ingest(1).notes == ()

@@ -3,7 +3,7 @@
 import pytest
 from tiny_shop import day, simulated_shop
 
-from ml_assets.ingestion.report import DayReport, IngestReport, decide_quarantine
+from ml_assets.ingestion.days.report import DayReport, IngestReport, decide_quarantine
 
 EVENTS = simulated_shop({"tables": {"events": {"max_quarantine_share": 0.1, "quarantine_min_rows": 100}}}).table(
     "events"

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 from tiny_shop import simulated_shop
 
-from ml_assets.ingestion.spec import load_source, merge
-from ml_assets.settings import PROJECT
+from ml_assets.config.settings import PROJECT
+from ml_assets.config.source_spec import load_source, merge
 
 SHOPS = PROJECT / "shops"
 EVENTS = "event_id event_ts customer_id product_id event_type session_id quantity price country"
@@ -76,3 +76,9 @@ def test_the_fingerprint_follows_the_contract():
 def test_an_unknown_table_names_the_known_ones():
     with pytest.raises(KeyError, match="events, products"):
         simulated_shop().table("orders")
+
+
+def test_a_last_day_that_means_never_is_none():
+    end = {"calendar": {"start": date(2026, 1, 1), "end": date(9999, 12, 31)}}
+    assert simulated_shop(end).calendar.end is None
+    assert simulated_shop({"calendar": {**end["calendar"], "end": date(2026, 2, 1)}}).calendar.end == date(2026, 2, 1)

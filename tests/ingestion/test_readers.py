@@ -3,7 +3,7 @@
 import pytest
 from tiny_shop import EVENT_COLUMNS, event, simulated_shop
 
-from ml_assets.ingestion.errors import IngestionError
+from ml_assets.config.ingestion_error import IngestionError
 
 FORMATS = [".parquet", ".csv", ".jsonl"]
 
@@ -35,16 +35,19 @@ def test_a_day_without_rows_is_a_day(shop, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_half_written_file_publishes_nothing(shop, suffix):
+def test_a_half_written_file_is_refused_and_the_day_beside_it_is_published(shop, suffix):
     for number in range(2):
         use(shop, suffix).land_events(number, [event(f"{number}-{n}", number) for n in range(50)])
-    before = shop.files()
     path = shop.settings.landing / "events" / f"2026-01-02{suffix}"
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(IngestionError, match="half-written") as raised:
-        shop.ingest(0, 1)
-    assert raised.value.file == str(path)
-    assert "deliver the file again" in raised.value.remedy
+    [refused] = shop.ingest(0, 1).refused
+    assert refused.text.startswith(f"{path}: ")
+    assert "half-written" in refused.text
+    assert "deliver the file again" in refused.text
+    assert shop.part(0).exists()
+    before = shop.files()
+    with pytest.raises(IngestionError, match="half-written"):
+        shop.ingest(1)
     assert shop.files() == before
 
 
@@ -61,10 +64,10 @@ def test_damage_inside_a_parquet_file_blames_the_file(shop):
     content = bytearray(path.read_bytes())
     content[100:2000] = bytes(1900)
     path.write_bytes(content)
-    with pytest.raises(IngestionError, match="cannot be read") as raised:
-        shop.ingest(0, 1)
-    assert raised.value.file == str(path)
-    assert not shop.part(0).exists()
+    [refused] = shop.ingest(0, 1).refused
+    assert refused.text.startswith(f"{path}: the file cannot be read to its end")
+    assert shop.part(0).exists()
+    assert not shop.part(1).exists()
 
 
 def test_a_text_file_named_parquet_is_an_error(shop):
@@ -90,17 +93,20 @@ def test_json_lines_that_are_no_object_are_quarantined_as_text(shop):
     assert (report.rows_good, report.reasons) == (1, {"unreadable": 2})
 
 
-def test_a_quote_that_never_ends_is_half_written(shop):
+def test_a_quote_that_never_ends_is_half_written_where_the_file_ends_in_it(shop):
     path = use(shop, ".csv").land_events(0, [event("a")])
-    path.write_text(path.read_text() + 'b,2026-01-01,"C1,P1\nc,d\n')
-    with pytest.raises(IngestionError, match="half-written"):
+    whole = path.read_text()
+    path.write_text(whole + 'b,2026-01-01,"C1,P1')
+    with pytest.raises(IngestionError, match="half-written: line 3"):
         shop.ingest(0)
+    path.write_text(whole + 'b,2026-01-01,"C1,P1\nc,d\n')
+    assert shop.ingest(0).reasons == {"unreadable": 2}
 
 
 def test_another_encoding_must_be_declared(shop):
     path = use(shop, ".csv").land_events(0, [event("a", country="Curaçao")])
     path.write_bytes(path.read_text().encode("latin-1"))
-    with pytest.raises(IngestionError, match="half-written or no csv file"):
+    with pytest.raises(IngestionError, match=r"line 2 is .*`encoding: cp1252`"):
         shop.ingest(0)
     events = {"address": "{landing}/events/{day}.csv", "encoding": "latin-1"}
     shop.source = simulated_shop({"tables": {"events": events}})

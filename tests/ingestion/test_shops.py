@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_shop import TinyShop, day
 
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import load_source
+from ml_assets.ingestion.days.report import decide_quarantine
 from ml_assets.ingestion.ingest import ingest
-from ml_assets.ingestion.report import decide_quarantine
-from ml_assets.ingestion.spec import load_source
-from ml_assets.settings import PROJECT, Settings
 
 FILE = (
     Path(os.environ.get("ML_ASSETS_SHARED") or PROJECT.parent / "shared/data") / "online_retail/invoice_lines.parquet"

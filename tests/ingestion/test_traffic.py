@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_shop import TinyShop, day, simulated_shop, tiny_shop
 
-from ml_assets.ingestion.errors import IngestionError
+from ml_assets.config.ingestion_error import IngestionError
+from ml_assets.config.settings import PROJECT
+from ml_assets.config.source_spec import load_source
 from ml_assets.ingestion.ingest import ingest
-from ml_assets.ingestion.spec import load_source
 from ml_assets.ingestion.traffic import comparable, judge, traffic
-from ml_assets.settings import PROJECT
 from ml_assets.simulation import Scenario, SimulationSpec, write_days
 
 TODAY = 28

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.source_spec import SourceSpec, load_source, merge, parse_source
+from ml_assets.ingestion.days.made import made_of, note
+from ml_assets.ingestion.days.report import IngestReport
 from ml_assets.ingestion.ingest import ingest
 from ml_assets.ingestion.publish import part
-from ml_assets.ingestion.report import IngestReport
-from ml_assets.ingestion.spec import SourceSpec, load_source, merge, parse_source
-from ml_assets.settings import PROJECT, Settings
 
 FIRST = date(2026, 1, 1)
 EVENT_COLUMNS = (
@@ -105,6 +106,13 @@ class TinyShop:
     def ingest(self, first: int, last: int | None = None, table: str = "events") -> IngestReport:
         """Ingest from the `first` to the `last` day."""
         return ingest(self.source, table, self.settings, day(first), day(first if last is None else last))
+
+    def made(self, first: int, last: int) -> None:
+        """Note that the dbt models were built on these days."""
+        self.settings.warehouse.parent.mkdir(parents=True, exist_ok=True)
+        self.settings.warehouse.touch()
+        days = [day(number) for number in range(first, last + 1)]
+        note(self.source, self.settings, ["stg_events"], days, made_of(self.source, self.settings))
 
     def part(self, number: int, table: str = "events") -> Path:
         """The published file of the n-th day."""

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prediction_days import MODEL, PREDICTIONS, REFUSALS, SHOWN
 
-from ml_assets.learning.spec import DriftSpec, ModelSpec
-from ml_assets.predictions import day_folder
+from ml_assets.config.model_spec import DriftSpec, ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.prediction_log import day_folder
 from ml_assets.registry.versions import publish_version
-from ml_assets.settings import Settings
 
 FIRST = date(2026, 3, 2)
 FEATURES = ("product__price", "customer__orders", "customer__idle", "product__fixed", "product__absent")

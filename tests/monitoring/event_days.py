@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.predictions import day_folder
-from ml_assets.predictions.kinds import EVENTS
-from ml_assets.predictions.parts import Kind
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.prediction_log import day_folder
+from ml_assets.prediction_log.kinds import EVENTS
+from ml_assets.prediction_log.partitions import Kind
 
 FIRST = date(2026, 3, 2)
 

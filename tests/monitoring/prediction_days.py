@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.predictions import day_folder
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.prediction_log import day_folder
 
 MODEL = ModelSpec(
     name="ranker",

@@ -16,11 +16,11 @@ import pyarrow as pa
 from prediction_days import MODEL, Day
 
 from feature_repo.reader import OnlineReader
+from ml_assets.config.retrieval_config import RetrievalSpec
+from ml_assets.config.settings import Settings
 from ml_assets.registry.pointer import sha256_folder
 from ml_assets.registry.versions import publish_version
 from ml_assets.retrieval.index import RetrievalIndex, SessionEvent, build_index
-from ml_assets.retrieval.spec import RetrievalSpec
-from ml_assets.settings import Settings
 
 CUSTOMERS, PRODUCTS = 60, 40
 

@@ -4,7 +4,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from ml_assets.monitoring.attribution import attribution
+from ml_assets.monitoring.drift.attribution import attribution
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(600, 4)).astype(np.float32)

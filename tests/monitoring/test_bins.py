@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.monitoring.bins import VALUES, Bins, CategoryBins, NumberBins, number_bins
+from ml_assets.monitoring.drift.bins import VALUES, Bins, CategoryBins, NumberBins, number_bins
 
 NUMBERS = st.lists(st.integers(-50, 50).map(float) | st.just(float("nan")), min_size=1, max_size=80)
 

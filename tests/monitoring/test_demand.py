@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from drift_days import nth, publish_booster, spec_with, write_day
 
-from ml_assets.monitoring.demand import DEMAND, demand
-from ml_assets.monitoring.drift import drift
-from ml_assets.monitoring.psi import measure
-from ml_assets.monitoring.windows import Days, compared_with
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.drift.daily import drift
+from ml_assets.monitoring.drift.demand import DEMAND, demand
+from ml_assets.monitoring.drift.psi import measure
+from ml_assets.monitoring.drift.windows import Days, compared_with
 
 FIRST = date(2026, 3, 2)
 REFERENCE = 10
@@ -135,3 +135,16 @@ def test_values_the_model_has_never_seen_are_reported_at_once(settings):
     assert first.persistent and first.windows[-1].gross == ("product__price",)
     assert first.text.startswith("gross drift of product__price")
     assert not second.persistent
+
+
+def test_another_demand_alarms_on_the_second_day_of_a_version_too(settings):
+    """The version before served for ten days; this one answers for the first time when the wishes change."""
+    build(settings, "case product_id when 'bread' then 'wine' else product_id end")
+    before, version = publish_booster(settings), publish_booster(settings, rounds=31)
+    for number in range(REFERENCE + 2):
+        write_day(settings, number, before if number < REFERENCE else version)
+    first, second = (drift(spec_with(), settings, nth(number)) for number in (REFERENCE, REFERENCE + 1))
+
+    assert (first.version, first.alarm, first.persistent) == (version, True, False)
+    assert (second.alarm, second.persistent) == (True, True)
+    assert DEMAND in second.windows[-1].drifted

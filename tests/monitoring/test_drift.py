@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from drift_days import MODEL, Change, Columns, nth, publish_booster, spec_with, write_day
 
-from ml_assets.monitoring.drift import DriftReport, drift, read_drift
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.drift.daily import DriftReport, drift, read_drift
 from ml_assets.monitoring.reports import report_path
-from ml_assets.settings import Settings
 
 SPEC = spec_with()
 USUAL = 7
@@ -267,3 +267,22 @@ def test_an_altered_version_is_an_error_that_says_so(settings, version):
 
     with pytest.raises(ValueError, match="altered"):
         drift(SPEC, settings, nth(USUAL - 1))
+
+
+@pytest.mark.parametrize(("factor", "gross"), [(1.0, ()), (1.6, ()), (50, ("product__price",))])
+def test_a_version_is_judged_from_its_first_day_by_what_lies_grossly_far_from_the_versions_before(
+    settings, version, factor, gross
+):
+    newer = publish_booster(settings, rounds=31)
+    (report,) = judged(settings, newer, times("product__price", factor))
+
+    assert (report.version, report.state, len(report.reference)) == (newer, "judged", USUAL - 1 + 1)
+    assert (report.windows[-1].gross, report.alarm, report.persistent) == (gross, bool(gross), bool(gross))
+    assert "the version is new" in report.text
+
+
+def test_what_the_model_hardly_looks_at_is_told_with_the_reason_why_it_is_no_alarm(settings, version):
+    (report,) = judged(settings, version, times("customer__idle", 3))
+
+    assert not report.alarm and "customer__idle" in report.text
+    assert "the model hardly looks at it (0.0% of what it looks at changed, 10% would be an alarm)" in report.text

@@ -10,12 +10,12 @@ import pytest
 from event_days import event_spec, nth, write_events
 from page_reader import read
 
-from ml_assets.monitoring.drift import drift
-from ml_assets.monitoring.evidently import draw
-from ml_assets.monitoring.levels import service_level
-from ml_assets.monitoring.pages import drift_page, level_page
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.drift.daily import drift
+from ml_assets.monitoring.drift.evidently import draw
+from ml_assets.monitoring.report.pages import drift_page, level_page
+from ml_assets.monitoring.service_level import service_level
 from ml_assets.registry.versions import publish_version
-from ml_assets.settings import Settings
 
 SPEC = event_spec()
 FEATURES = ("request__size", "place__trips", "place__idle")
@@ -103,3 +103,35 @@ def test_the_service_level_is_told_of_events_too(settings: Settings, version: st
     assert "The service kept its promise" in read(level_page(SPEC, settings, report)).text
     silent = service_level(SPEC, settings, nth(0) + timedelta(days=3))
     assert "can its callers reach the service?" in silent.text
+
+
+def weekday(number: int) -> dict[str, np.ndarray]:
+    return {"request__size": np.full(400, float(nth(number).weekday()))}
+
+
+@pytest.mark.parametrize("left_out", [(), (3, 4)])
+def test_a_weekday_is_no_drift_however_few_of_its_own_kind_are_there(
+    settings: Settings, version: str, left_out: tuple[int, ...]
+):
+    """The model looks at little else, and no value of it was among the days that it is compared with."""
+    for number in range(16):
+        gone = 2.0 if number in left_out else 0.0
+        found = {name: values + gone for name, values in weekday(number).items()}
+        day(settings, number, version, **found)
+    reports = [drift(SPEC, settings, nth(number)) for number in range(16)]
+    alarmed = [report.day for report in reports if report.alarm and (report.day - nth(0)).days not in left_out]
+    assert [report.state for report in reports].count("judged") == 13
+    assert alarmed == []
+
+
+def test_a_value_that_no_weekday_has_is_still_gross_drift(settings: Settings, version: str):
+    for number in range(16):
+        found = weekday(number)
+        day(
+            settings,
+            number,
+            version,
+            **({name: values + 20 for name, values in found.items()} if number == 15 else found),
+        )
+    report = drift(SPEC, settings, nth(15))
+    assert "request__size" in report.windows[-1].drifted

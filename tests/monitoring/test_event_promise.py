@@ -11,14 +11,14 @@ from event_days import labels_until, nth, write_events
 from page_reader import read
 from tiny_labelled import A_DAY, PARTS, labelled_spec, write_labelled_set
 
-from ml_assets.learning.evaluate import LISTS, evaluate, evaluation_folder
-from ml_assets.learning.spec import ModelSpec, Task
-from ml_assets.learning.train import train
-from ml_assets.monitoring import event_quality as watched
-from ml_assets.monitoring.event_pages import event_quality_page
-from ml_assets.monitoring.event_promise import promise
-from ml_assets.monitoring.event_quality import event_quality
-from ml_assets.settings import Settings
+from ml_assets.config.model_spec import ModelSpec, Task
+from ml_assets.config.settings import Settings
+from ml_assets.evaluation.evaluate import LISTS, evaluate, evaluation_folder
+from ml_assets.monitoring.quality import event_quality as watched
+from ml_assets.monitoring.quality.event_promise import promise
+from ml_assets.monitoring.quality.event_quality import event_quality
+from ml_assets.monitoring.report.event_pages import event_quality_page
+from ml_assets.training.train import train
 
 
 @pytest.fixture(params=[Task.BINARY, Task.REGRESSION], ids=str)

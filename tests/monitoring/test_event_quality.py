@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from event_days import binary_day, event_spec, labels_until, nth, number_day, write_events
 
-from ml_assets.monitoring import event_quality as watched
-from ml_assets.monitoring.event_quality import EventQualityReport, event_quality, read_event_quality
-from ml_assets.monitoring.loss import DayMean
-from ml_assets.monitoring.skill import skills
-from ml_assets.monitoring.verdict import judge_newest, newest_days
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.quality import event_quality as watched
+from ml_assets.monitoring.quality.event_quality import EventQualityReport, event_quality, read_event_quality
+from ml_assets.monitoring.quality.loss import DayMean
+from ml_assets.monitoring.quality.skill import skills
+from ml_assets.monitoring.quality.verdict import judge_newest, newest_days
 
 SPEC = event_spec()
 
@@ -91,7 +91,7 @@ def test_days_with_few_labels_are_no_alarm_and_say_so(settings: Settings):
     usual(settings, range(8), rows=40)
     labels_until(settings, 30)
     report = judged(settings, 7)
-    assert (report.state, report.ok) == ("too few labelled rows", True)
+    assert (report.state, report.passed) == ("too few labelled rows", None)
     assert "a day is judged from 50 on" in report.text
 
 
@@ -111,7 +111,7 @@ def test_labels_that_stop_arriving_are_missing(settings: Settings):
     write_events(settings, 6, np.full(300, np.nan), value)
     labels_until(settings, 30)
     report = judged(settings, 6)
-    assert (report.state, report.ok, report.loss) == ("outcomes missing", False, False)
+    assert (report.state, report.passed, report.loss) == ("outcomes missing", False, False)
     assert "of 300 named events of 2026-03-08 0 have a label" in report.text
     write_events(settings, 6, np.where(np.arange(300) < 90, label, np.nan), value)
     assert judged(settings, 6).state == "outcomes missing", "those that arrive may not be like the others"
@@ -127,7 +127,7 @@ def test_events_that_nobody_named_are_counted_and_never_missing(settings: Settin
     usual(settings, range(5), named=0.0)
     labels_until(settings, 30)
     report = judged(settings, 4)
-    assert (report.state, report.ok, report.unnamed) == ("too few labelled rows", True, 1500)
+    assert (report.state, report.passed, report.unnamed) == ("too few labelled rows", None, 1500)
 
 
 def test_when_the_calendar_has_ended_every_label_is_there(settings: Settings, monkeypatch: pytest.MonkeyPatch):
@@ -138,7 +138,7 @@ def test_when_the_calendar_has_ended_every_label_is_there(settings: Settings, mo
     report = judged(settings, 107)
     assert (report.state, report.complete) == ("judged", nth(107))
     write_events(settings, 108, np.full(300, np.nan), binary_day(np.random.default_rng(8), 300)[1])
-    assert judged(settings, 108).ok, "nobody can know what becomes of events after the end"
+    assert judged(settings, 108).passed is not False, "nobody can know what becomes of events after the end"
     labels_until(settings, 8)
     assert judged(settings, 107).state == "judged", "the last days of the calendar had no event"
 
@@ -146,7 +146,7 @@ def test_when_the_calendar_has_ended_every_label_is_there(settings: Settings, mo
 def test_no_traffic(settings: Settings):
     labels_until(settings, 3)
     report = judged(settings, 3)
-    assert (report.state, report.ok, report.version) == ("no traffic", True, None)
+    assert (report.state, report.passed, report.version) == ("no traffic", None, None)
 
 
 def verdicts(days: list[tuple[np.ndarray, np.ndarray]], *, binary: bool) -> list[bool]:
@@ -174,7 +174,7 @@ def verdicts(days: list[tuple[np.ndarray, np.ndarray]], *, binary: bool) -> list
     return told
 
 
-@pytest.mark.parametrize("kind", ["binary", "rare", "number", "uneven"])
+@pytest.mark.parametrize("kind", ["binary", "rare", "number", "uneven", "useless"])
 def test_false_alarms_are_rarer_than_promised(kind: str):
     """40 histories of 30 days in which nothing changes, but the days' sizes: an alarm a year at most.
 
@@ -194,6 +194,8 @@ def a_day(kind: str, rng: np.random.Generator, size: int) -> tuple[np.ndarray, n
     if kind in {"binary", "rare"}:
         return binary_day(rng, size, rate=0.3 if kind == "binary" else 0.1)
     label, value = number_day(rng, size)
+    if kind == "useless":  # explains nothing: its skill is about -0.3
+        return label, rng.permutation(value)
     return value + (label - value) * (np.exp(0.15 * rng.normal()) if kind == "uneven" else 1), value
 
 
@@ -212,6 +214,16 @@ def test_a_concept_that_changes_is_found(kind: str, change: str):
         found += told[11 - 4]
     assert found >= 19, "on its second day"
     assert early <= 1, "of 120 days before the change"
+
+
+def test_a_model_that_explains_nothing_can_still_become_worse():
+    rng, found, early = np.random.default_rng(13), 0, 0
+    for _ in range(20):
+        made = [a_day("useless", rng, 250) for _ in range(12)]
+        made[10:] = [(label, 3 * value) for label, value in made[10:]]
+        told = verdicts(made, binary=False)
+        early, found = early + sum(told[: 10 - 4]), found + told[11 - 4]
+    assert (found, early) == (20, 0), "predictions three times too large are found on the second day, and only then"
 
 
 def test_days_before_are_of_the_reference_time_only(settings: Settings):

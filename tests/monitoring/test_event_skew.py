@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from event_days import event_spec, nth, write_events
 
-from ml_assets.monitoring import recompute
-from ml_assets.monitoring.skew import skew
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.skew import recompute
+from ml_assets.monitoring.skew.daily import skew
 from ml_assets.registry.versions import publish_version
-from ml_assets.settings import Settings
 
 SPEC = event_spec()
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from prediction_days import MODEL, MONDAY, Day
 
-from ml_assets.monitoring.levels import read_level, service_level
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.service_level import read_level, service_level
 
 
 def test_latency_is_that_of_the_days_answers(settings: Settings):

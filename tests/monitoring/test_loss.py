@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from ml_assets.monitoring.loss import DayMean, Loss, expectation, judge, judge_day
-from ml_assets.monitoring.rates import Moments
+from ml_assets.monitoring.quality.loss import DayMean, Loss, expectation, judge, judge_day
+from ml_assets.monitoring.quality.rates import Moments
 
 START = date(2026, 3, 2)
 REFERENCE = 28
@@ -73,6 +73,19 @@ def test_a_loss_too_small_to_matter_is_certain_and_no_alarm():
     found = verdict(days, 12)
     assert (found.persists, found.certain, found.matters) == (True, True, False)
     assert found.share == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("expected", [-0.5, 0.0])
+def test_what_lies_below_an_expectation_of_zero_or_less_is_a_loss(expected: float):
+    def skill(day: int, mean: float) -> DayMean:
+        return DayMean(
+            START + timedelta(day), "v1", Moments(400, 400, 400 * mean, 400 * (mean**2 + 0.5), 400 * mean, 400)
+        )
+
+    days = [
+        judge_day(skill(at, -1.0), [skill(n, expected) for n in range(10)], clicks=False, least=0.2) for at in (10, 11)
+    ]
+    assert judge(days, loss=0.2, confidence=0.999, windows=3, needed=2).found
 
 
 def test_z_is_the_two_sample_test_when_days_do_not_differ():

@@ -7,11 +7,11 @@ import pytest
 from page_reader import read
 from prediction_days import FEEDBACK, MODEL, MONDAY, Day, traffic
 
-from ml_assets.monitoring.levels import service_level
-from ml_assets.monitoring.pages import level_page, quality_page, skew_page
-from ml_assets.monitoring.quality import quality
-from ml_assets.monitoring.skew import FeatureSkew, SkewReport
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.quality.ranking_quality import quality
+from ml_assets.monitoring.report.pages import level_page, quality_page, skew_page
+from ml_assets.monitoring.service_level import service_level
+from ml_assets.monitoring.skew.daily import FeatureSkew, SkewReport
 
 
 def test_quality_page_shows_versions_popularity_and_the_loss(settings: Settings):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ml_assets.monitoring.psi import GROUPS, benjamini_hochberg, measure, psi, spread_of
-from ml_assets.monitoring.windows import Days, compared_with
+from ml_assets.monitoring.drift.psi import GROUPS, benjamini_hochberg, measure, psi, spread_of
+from ml_assets.monitoring.drift.windows import Days, compared_with
 
 DATES = tuple(datetime(2026, 3, 2) + timedelta(days=number) for number in range(28))
 

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from prediction_days import FEEDBACK, MODEL, MONDAY, Day, traffic
 
-from ml_assets.learning.evaluate import LISTS, RESULT, evaluation_folder
-from ml_assets.learning.evaluation import EvaluationResult, PartResult
-from ml_assets.learning.training_set import BASELINES, TRUTH
-from ml_assets.monitoring.promise import promise
-from ml_assets.monitoring.quality import QualityReport, quality, read_quality
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.training_set import BASELINES, TRUTH
+from ml_assets.evaluation.evaluate import LISTS, RESULT, evaluation_folder
+from ml_assets.evaluation.result import EvaluationResult, PartResult, write_result
+from ml_assets.monitoring.quality.promise import promise
+from ml_assets.monitoring.quality.ranking_quality import QualityReport, quality, read_quality
 
 
 def judged(settings: Settings, number: int) -> QualityReport:
@@ -54,7 +54,7 @@ def test_a_loss_is_found_on_its_second_day_and_not_before(settings: Settings):
     traffic(settings, 9, 31)
     report = judged(settings, 9)
     assert report.loss
-    assert not report.ok
+    assert report.passed is False
     assert [each.day.day for each in report.verdict.days if each.worse] == [10, 11]
     assert "loss: 50% of the expected clicks lack on 2026-03-10, 2026-03-11" in report.text
 
@@ -85,7 +85,7 @@ def test_outcomes_that_stop_are_missing_and_no_loss(settings: Settings):
     for number in (6, 7):
         traffic(settings, number, 0)
     report = judged(settings, 7)
-    assert (report.state, report.loss, report.ok) == ("outcomes missing", False, False)
+    assert (report.state, report.loss, report.passed) == ("outcomes missing", False, False)
     assert "no outcome of 2026-03-09 has arrived, where about 60 clicks are usual" in report.text
 
 
@@ -157,7 +157,7 @@ def publish_evaluation(settings: Settings, at: datetime, lists: dict, popular: d
     dataset = settings.model_home(MODEL.name) / "training_sets" / "set"
     for each in (folder, dataset):
         each.mkdir(parents=True)
-    (folder / RESULT).write_text(result.model_dump_json())
+    write_result(folder / RESULT, result)
     pq.write_table(ranked("candidate", at, lists), folder / LISTS)
     pq.write_table(ranked("popularity", at, popular), dataset / BASELINES)
     rows = [

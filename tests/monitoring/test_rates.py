@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.learning import metrics
-from ml_assets.monitoring.rates import MEASURES, Moments, answers_sql, difference, moments
+from ml_assets.metrics import ranking as metrics
+from ml_assets.monitoring.quality.rates import MEASURES, Moments, answers_sql, difference, moments
 
 K = 4
 CONNECTION = duckdb.connect(config={"threads": 1})

@@ -7,8 +7,8 @@ import pytest
 from prediction_days import MODEL, MONDAY, Day
 from served_rows import ServedShop, make_shop
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.monitoring.skew import SkewReport, read_skew, skew
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.monitoring.skew.daily import SkewReport, read_skew, skew
 
 ANSWERS = 40
 SESSION = (("p1", "view"), ("p2", "cart"), ("unheard of", "view"), ("p3", "purchase"))

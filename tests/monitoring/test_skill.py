@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ml_assets.monitoring.skill import means, skills
+from ml_assets.monitoring.quality.skill import means, skills
 
 BY = ["version"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from ml_assets.learning.compare import GateDecision
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.tracking import experiment, open_mlflow
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.evaluation.gate import GateDecision
+from ml_assets.registry.mlflow_client import experiment, open_mlflow
 from ml_assets.registry.versions import VersionRef, publish_version
-from ml_assets.settings import Settings
 
 Publish = Callable[[str], VersionRef]
 

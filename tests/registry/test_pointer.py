@@ -10,22 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml_assets.config.settings import Settings
+from ml_assets.registry.back import roll_back
+from ml_assets.registry.history import change_pointer, deployments, served_before, write_pointer
 from ml_assets.registry.pointer import (
     Pointer,
     PointerError,
-    change_pointer,
-    deployments,
     make_pointer,
     pointer_path,
     read_pointer,
     require_pointer,
-    roll_back,
-    served_before,
     sha256_folder,
-    write_pointer,
 )
 from ml_assets.registry.versions import publish_version
-from ml_assets.settings import Settings
 
 Make = Callable[..., Pointer]
 

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.registry.pointer import (
-    Pointer,
-    PointerError,
-    make_pointer,
-    require_pointer,
-    verify_pointer,
-    write_pointer,
-)
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import Pointer, PointerError, make_pointer, require_pointer, verify_pointer
 
 MIDNIGHT = datetime(2026, 3, 2)
 

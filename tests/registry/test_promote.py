@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ml_assets.learning.compare import GateDecision
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.tracking import open_mlflow
-from ml_assets.registry import journal
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.evaluation.gate import GateDecision
+from ml_assets.registry.mlflow_client import open_mlflow
 from ml_assets.registry.promote import (
     CHALLENGER,
     CHAMPION,
@@ -25,7 +25,7 @@ from ml_assets.registry.promote import (
     register,
 )
 from ml_assets.registry.versions import CorruptedVersionError, VersionRef
-from ml_assets.settings import Settings
+from ml_assets.storage import journal
 
 Publish = Callable[[str], VersionRef]
 Decide = Callable[..., GateDecision]

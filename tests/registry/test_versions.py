@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.registry.versions import CorruptedVersionError, list_versions, load_version, publish_version
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.registry.versions import (
+    CorruptedVersionError,
+    list_versions,
+    load_version,
+    publish_version,
+    seal_version,
+)
 
 
 def publish(settings: Settings, text: str = "tree\n", run: str = "r1", **more):
@@ -55,3 +61,30 @@ def test_an_unreadable_description_is_refused(settings: Settings, text: str):
 def test_a_missing_version_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="no such model version"):
         load_version(tmp_path / "nothing")
+
+
+def test_a_version_without_a_seal_is_refused_until_it_is_sealed(settings: Settings):
+    ref = publish(settings)
+    (ref.path / "model.json.sha256").unlink()
+    with pytest.raises(CorruptedVersionError, match=f"python -m ml_assets seal {ref.version} --model recommender"):
+        load_version(ref.path)
+    assert seal_version(ref.path) == ref == load_version(ref.path)
+    assert seal_version(ref.path) == ref
+
+
+def test_what_has_another_address_or_another_seal_is_not_sealed(settings: Settings):
+    ref = publish(settings)
+    seal = ref.path / "model.json.sha256"
+    described = json.loads((ref.path / "model.json").read_text())
+    (ref.path / "model.json").write_text(json.dumps(described | {"metrics": {"x": 0.9}}))
+    with pytest.raises(CorruptedVersionError, match="not what version"):
+        seal_version(ref.path)
+    seal.unlink()
+    (ref.path / "model.json").write_text(json.dumps(described | {"features": ["b"]}))
+    with pytest.raises(CorruptedVersionError, match="not what version"):
+        seal_version(ref.path)
+    other = ref.path.rename(ref.path.with_name("0123456789ab"))
+    (other / "model.json").write_text(json.dumps(described))
+    with pytest.raises(CorruptedVersionError, match="not the folder of that version"):
+        seal_version(other)
+    assert not (other / seal.name).exists()

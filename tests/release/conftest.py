@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 from release_traffic import Log, Shop
 
+from ml_assets.config.settings import Settings
 from ml_assets.release import control
-from ml_assets.settings import Settings
 
 
 @pytest.fixture

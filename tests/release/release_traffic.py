@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ml_assets.learning.spec import ModelSpec, MonitoringSpec, QualitySpec, ReleaseSpec
-from ml_assets.predictions import collect
-from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path, require_pointer, write_pointer
-from ml_assets.registry.release import Arm, Release, Stage, bucket, read_release, release_path
+from ml_assets.config.model_spec import ModelSpec, MonitoringSpec, QualitySpec, ReleaseSpec
+from ml_assets.config.settings import Settings
+from ml_assets.prediction_log import collect
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path, require_pointer
+from ml_assets.registry.release import Arm, Release, Stage, read_release, release_path
 from ml_assets.registry.versions import VersionRef, publish_version
 from ml_assets.release import ledger
-from ml_assets.settings import Settings
-from serving.prediction_log import log_folder
+from ml_assets.storage.log_layout import log_folder
 
 NAME = "ranker"
 MIDNIGHT = datetime(2026, 3, 2)
@@ -153,5 +154,5 @@ class Log:
         """The next name whose bucket lies in the arm."""
         while True:
             self.names += 1
-            if (bucket(release.release_id, f"u{self.names}") < release.share) is (arm is Arm.CANARY):
+            if (release.place(f"u{self.names}") < release.share) is (arm is Arm.CANARY):
                 return f"u{self.names}"

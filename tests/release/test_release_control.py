@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from release_traffic import MIDNIGHT, NAME, Log, Shop, small_spec
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.registry.pointer import PointerError, pointer_path, require_pointer, sha256_folder, write_pointer
-from ml_assets.registry.release import Stage, release_path
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import PointerError, pointer_path, require_pointer, sha256_folder
+from ml_assets.registry.release import Stage, bucket, release_path
 from ml_assets.registry.versions import CorruptedVersionError
 from ml_assets.release import Action, Blocked, begin, control, progress, step
-from ml_assets.settings import Settings
 
 SPEC = small_spec()
 
@@ -176,3 +177,23 @@ def test_progress_is_a_key_that_changes_with_the_log(shop: Shop, log: Log):
     assert first == progress(shop.settings, NAME)
     log.serve(begun, 1)
     assert progress(shop.settings, NAME) != first
+
+
+def test_what_customers_are_drawn_by_is_random_and_in_no_journal(shop: Shop):
+    salts = {begin(shop.settings, SPEC, shop.version(text).path, "test").salt for text in ("b", "c")}
+    assert len(salts) == 2
+    release = shop.release
+    assert release is not None
+    assert release.salt in salts
+    assert release.place("u1") == bucket(release.salt or "", "u1") != bucket(release.release_id, "u1")
+    journal = (shop.folder / "releases.jsonl").read_text()
+    assert not [salt for salt in salts if salt and (salt in journal or salt in repr(release))]
+
+
+def test_a_release_written_before_there_were_salts_goes_on_as_it_was(shop: Shop):
+    begun = begin(shop.settings, SPEC, shop.version("b").path, "test")
+    path = release_path(shop.settings, NAME)
+    path.write_text(begun.model_dump_json(exclude={"salt"}))
+    release = shop.release
+    assert release is not None
+    assert release.place("u1") == bucket(begun.release_id, "u1")

@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from killed_at import killed_at_each_step
 from release_traffic import NAME, Shop, small_spec
 
-from ml_assets.registry import journal
+from ml_assets.config.settings import Settings
 from ml_assets.registry.pointer import require_pointer
-from ml_assets.registry.release import Stage
 from ml_assets.release import begin, control, progress, roll_back, step
 from ml_assets.release.observed import Answers, ArmData, Drawn
-from ml_assets.settings import Settings
 
 SPEC = small_spec(steps=(0.5,), shadow_answers=0)
 GOOD = Drawn(0.5, 400, 400, 200, 190, 1, 0)
 BAD = Drawn(0.5, 400, 400, 20, 190, 1, 0)
 ENDS = {"promoted", "rolled_back", "held", "stopped"}
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-@contextmanager
-def killed_at(moment: int) -> Iterator[None]:
-    """Be killed at the n-th moment before or after anything is written, replaced or removed."""
-    left = [moment]
-
-    def around(real: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*given: Any, **named: Any) -> Any:
-            if str(given[0]).endswith(".tmp") and len(given) == 1:
-                return real(*given, **named)
-            _tick(left)
-            said = real(*given, **named)
-            _tick(left)
-            return said
-
-        return wrapped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "replace", around(Path.replace))
-        patch.setattr(Path, "unlink", around(Path.unlink))
-        patch.setattr(journal, "append", around(journal.append))
-        yield
-
-
-def _tick(left: list[int]) -> None:
-    left[0] -= 1
-    if left[0] == 0:
-        raise Killed
 
 
 def serving(shop: Shop) -> tuple[str, str | None]:
@@ -109,24 +72,17 @@ def test_killed_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, w
     act(whole)
     end = serving(whole)
     assert whole.events == events
-    moments = 0
-    while True:
-        moments += 1
-        shop = prepared(f"killed{moments}")
-        try:
-            with killed_at(moments):
-                act(shop)
-        except Killed:
-            assert serving(shop) in {start, end}, f"at moment {moments}"
-            if serving(shop) == start != end and resume is not act:
-                act(shop)  # nothing had happened: a person would do it again
-            resume(shop)
-            assert serving(shop) == end, f"after moment {moments}"
-            assert [event for event in shop.events if event != "advanced"] == events, f"after moment {moments}"
-            _same_end(shop, whole, moments)
-        else:
-            break
-    assert moments > 4
+    lives: list[Shop] = []
+    for moment in killed_at_each_step(lambda n: lives.append(prepared(f"killed{n}")), lambda: act(lives[-1])):
+        shop = lives[-1]
+        assert serving(shop) in {start, end}, f"at moment {moment}"
+        if serving(shop) == start != end and resume is not act:
+            act(shop)  # nothing had happened: a person would do it again
+        resume(shop)
+        assert serving(shop) == end, f"after moment {moment}"
+        assert [event for event in shop.events if event != "advanced"] == events, f"after moment {moment}"
+        _same_end(shop, whole, moment)
+    assert moment > 4
 
 
 def _same_end(shop: Shop, whole: Shop, moment: int) -> None:
@@ -138,16 +94,22 @@ def _same_end(shop: Shop, whole: Shop, moment: int) -> None:
     assert (progress(shop.settings, NAME) is None) == (progress(whole.settings, NAME) is None), moment
 
 
-def test_an_advance_that_was_killed_is_in_the_journal_afterwards(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+def test_an_advance_that_was_killed_is_in_the_journal_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     spec = small_spec(steps=(0.2, 0.5), shadow_answers=0)
     seen = ArmData(Answers(400), Answers(1600), (Drawn(0.2, 100, 400, 30, 120, 1, 0),), 1)
     monkeypatch.setattr(control, "read", lambda *given: seen)
-    begin(shop.settings, spec, shop.version("b").path, "test")
-    with pytest.raises(Killed), killed_at(2):
-        step(shop.settings, spec)
-    assert shop.release is not None
-    assert (shop.release.stage, shop.release.share) == (Stage.CANARY, 0.5)
-    assert shop.events == ["begun"]
-    progress(shop.settings, NAME)
-    assert shop.events == ["begun", "advanced"]
-    assert shop.entries[-1]["changed_at"] == shop.release.changed_at.isoformat()
+    lives: list[Shop] = []
+
+    def prepare(moment: int) -> None:
+        lives.append(Shop(Settings(home=tmp_path / str(moment), shop="simulated", threads=1)))
+        lives[-1].deploy("a")
+        begin(lives[-1].settings, spec, lives[-1].version("b").path, "test")
+
+    for moment in killed_at_each_step(prepare, lambda: step(lives[-1].settings, spec)):
+        shop = lives[-1]
+        assert shop.release is not None, moment
+        progress(shop.settings, NAME)
+        advanced = shop.release.share == 0.5
+        assert shop.events == ["begun", *(["advanced"] if advanced else [])], moment
+        assert shop.entries[-1]["changed_at"] == shop.release.changed_at.isoformat(), moment
+    assert advanced

@@ -9,8 +9,8 @@ import pytest
 from release_traffic import Log, Shop, answer, click, small_spec
 
 from benchmarks.release import Tally
-from ml_assets.predictions import publish_day
-from ml_assets.registry.release import Arm, Release, Stage, bucket
+from ml_assets.prediction_log import publish_day
+from ml_assets.registry.release import Arm, Release, Stage
 from ml_assets.release import begin
 from ml_assets.release.observed import Answers, ArmData, Drawn, Step
 from ml_assets.release.read import UNABLE, read
@@ -45,7 +45,7 @@ def test_customers_are_counted_as_they_come_back_through_the_steps(log: Log, rel
         stage = at_step(release, number)
         for visit in range(120):
             customer, clicked = f"u{rng.randrange(80)}", rng.random() < 0.3
-            canary = bucket(release.release_id, customer) < stage.share
+            canary = release.place(customer) < stage.share
             name, arm = f"{number}-{visit}", Arm.CANARY if canary else Arm.CHAMPION
             lines.append(
                 answer(name, release, customer, arm, stage.changed_at + timedelta(seconds=1, milliseconds=visit))
@@ -118,7 +118,7 @@ def test_what_the_challenger_could_not_answer_counts_for_it(log: Log, release: R
 
 
 def test_the_service_means_the_same_by_unable():
-    from serving.router import CHALLENGER
+    from serving.model.router import CHALLENGER
 
     assert UNABLE == CHALLENGER
 

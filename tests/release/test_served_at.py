@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from release_traffic import NAME, Shop, small_spec
 
-from ml_assets.registry.pointer import write_pointer
+from ml_assets.config.settings import Settings
+from ml_assets.registry.history import write_pointer
 from ml_assets.release import begin, control, roll_back, served_at, step
 from ml_assets.release.observed import Answers, ArmData, Drawn
 from ml_assets.release.served import Part
-from ml_assets.settings import Settings
 
 SPEC = small_spec()
 

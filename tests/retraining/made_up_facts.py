@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ml_assets.learning.spec import ModelSpec, RetrainingSpec
+from ml_assets.config.model_spec import ModelSpec, RetrainingSpec
 from ml_assets.retraining import decide
 from ml_assets.retraining.facts import Alarm, Attempt, Calendar, Facts, Outcome, Trained
 

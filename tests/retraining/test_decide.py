@@ -99,3 +99,20 @@ def test_what_can_never_be_learned_says_so():
     assert (held.retrain, held.cause, held.not_before) == (False, Cause.QUALITY, None)
     assert "ended on 2026-06-28: no label of 2026-06-29 will ever come" in held.reason
     assert decide(SPEC, facts(calendar=ended, loss=Alarm(date(2026, 6, 1), "skill"))).retrain
+
+
+def test_an_alarm_that_the_champion_knows_is_told_though_nothing_is_trained():
+    alarm = Alarm(since=YOUNG.newest_decision - timedelta(days=3), what="prices moved")
+    found = decide(SPEC, facts(champion=YOUNG, drift=alarm))
+    assert not found.retrain
+    assert found.reason == (
+        "drift since 2026-06-12 holds (prices moved), but version v2 was trained on decisions up to 2026-06-15 and "
+        "knows those days: training again would learn nothing new"
+    )
+
+
+def test_a_champion_that_was_judged_on_all_there_is_is_not_too_old():
+    old = Trained("v3", date(2026, 3, 2), date(2026, 3, 8), newest_seen=CALENDAR.newest)
+    assert decide(SPEC, facts(champion=old)).cause is Cause.NONE
+    newer = replace(CALENDAR, newest=CALENDAR.newest + timedelta(days=7))
+    assert decide(SPEC, facts(champion=old, calendar=newer)).cause is Cause.AGE

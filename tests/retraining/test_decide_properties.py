@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_facts import CALENDAR, FREE, OBSTACLES, SPEC, TODAY, any_facts, facts, model
 
-from ml_assets.learning.spec import SplitSpec
-from ml_assets.learning.split import split_decisions
+from ml_assets.config.model_spec import SplitSpec
+from ml_assets.datasets.split import split_decisions
 from ml_assets.retraining import decide
 from ml_assets.retraining.decide import learnable_from
 from ml_assets.retraining.facts import Alarm, Attempt, Calendar, Cause, Facts, Outcome

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
-from ml_assets.learning.spec import ModelSpec, SplitSpec
-from ml_assets.monitoring.event_quality import EventQualityReport
-from ml_assets.monitoring.loss import DayLoss, Loss
+from ml_assets.config.model_spec import ModelSpec, SplitSpec
+from ml_assets.config.settings import Settings
+from ml_assets.monitoring.quality.event_quality import EventQualityReport
+from ml_assets.monitoring.quality.loss import DayLoss, Loss
 from ml_assets.monitoring.reports import write_report
 from ml_assets.retraining.alarms import quality_alarm, watched_until
 from ml_assets.retraining.facts import Alarm
-from ml_assets.settings import Settings
 
 MODEL = {"name": "tips", "description": "d", "spine": "s", "feature_service": "f"}
 SPEC = ModelSpec.model_validate({**MODEL, "task": "binary", "split": {"train": 30, "validation": 6, "test": 10}})

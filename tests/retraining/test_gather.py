@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
+import dagster as dg
 import duckdb
 import pytest
 
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.training_set import DatasetRef
+from ml_assets.components.model_assets import _refit as refit_asset
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.training_set import DatasetRef
 from ml_assets.monitoring.reports import report_path
-from ml_assets.registry import journal
 from ml_assets.registry.release import Release, Stage, release_path, write_release
 from ml_assets.registry.versions import VersionRef
 from ml_assets.retraining import decide, gather, record
@@ -18,8 +21,8 @@ from ml_assets.retraining.alarms import drift_alarm, quality_alarm
 from ml_assets.retraining.attempt import attempt
 from ml_assets.retraining.facts import Alarm, Calendar, Cause, Outcome
 from ml_assets.retraining.journal import retraining_journal
-from ml_assets.settings import Settings
-from ml_assets.warehouse import WarehouseError
+from ml_assets.storage import journal
+from ml_assets.storage.warehouse import WarehouseError
 
 FIRST, LAST = date(2011, 8, 15), date(2011, 12, 25)
 
@@ -57,7 +60,7 @@ def write(settings: Settings, spec: ModelSpec, name: str, day: date, fields: dic
 
 
 def test_the_reports_are_read_as_the_monitoring_writes_them(settings: Settings, spec: ModelSpec):
-    from ml_assets.monitoring.drift_report import DriftReport, Window
+    from ml_assets.monitoring.drift.summary import DriftReport, Window
     from ml_assets.monitoring.reports import write_report
 
     day = date(2026, 4, 19)
@@ -103,6 +106,8 @@ def test_an_alarm_began_when_its_first_report_says(settings: Settings, spec: Mod
     drifted(settings, spec, april[19], persistent=False)
     assert drift_alarm(spec, settings, today) is None  # it is over
     assert drift_alarm(spec, settings, april[19]) is not None
+    drifted(settings, spec, april[19])
+    assert drift_alarm(spec, settings, date(2026, 5, 2)) is not None  # nobody has looked since, which ends nothing
     assert drift_alarm(spec, settings, date(2026, 5, 20)) is None  # nobody has looked for a month
 
 
@@ -137,6 +142,30 @@ def test_a_cause_goes_from_the_report_through_the_refit_to_the_journal(
     assert attempt(spec, warehouse, same_world, champion).go_on  # a person asked
     events = [entry["event"] for entry in journal.read(retraining_journal(warehouse, spec.name))]
     assert events == ["decided", "refit"]
+
+
+def test_a_run_whose_refit_does_not_help_says_so_by_a_check_that_warns(
+    warehouse: Settings, spec: ModelSpec, champion: VersionRef, same_world: DatasetRef, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in warehouse.exported.items():
+        monkeypatch.setenv(name, value)
+
+    @dg.asset(key_prefix=spec.name, group_name=spec.name)
+    def training_set() -> dict[str, str]:
+        return {"path": str(same_world.path)}
+
+    found = {}
+    for cause in ("drift", ""):  # empty: a person asked, and is not held back
+        config = {"ops": {f"{spec.name}__refit": {"config": {"cause": cause, "cause_id": "1"}}}}
+        instance = dg.DagsterInstance.ephemeral()
+        done = dg.materialize([training_set, refit_asset(spec)], run_config=config, instance=instance)
+        assert done.success
+        (found[cause],) = done.get_asset_check_evaluations()
+        made = {event.asset_key.path[-1] for event in done.get_asset_materialization_events()}
+        assert ("refit" in made) == found[cause].passed
+    assert [each.passed for each in found.values()] == [False, True]
+    assert (found["drift"].check_name, found["drift"].severity) == ("helps", dg.AssetCheckSeverity.WARN)
+    assert re.search("not trained again: .*does not help", str(found["drift"].description))
 
 
 def test_the_first_attempt_for_a_schedule_needs_no_champion(

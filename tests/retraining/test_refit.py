@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from tiny_training_set import FRESH, LATER, write_dataset
 
-from ml_assets.learning.evaluate import evaluate
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.train import train
-from ml_assets.learning.training_set import DatasetRef
-from ml_assets.registry import journal
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.training_set import DatasetRef
+from ml_assets.evaluation.evaluate import evaluate
 from ml_assets.registry.versions import VersionRef
 from ml_assets.retraining.journal import retraining_journal
-from ml_assets.retraining.refit import refit
-from ml_assets.settings import Settings
+from ml_assets.retraining.precheck import refit
+from ml_assets.storage import journal
+from ml_assets.training.train import train
 
 
 def test_a_refit_helps_when_the_world_has_turned(

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from tiny_history import AS_OF, make_catalogue, make_interactions
 
+from ml_assets.config.retrieval_config import RetrievalSpec
 from ml_assets.retrieval.index import RetrievalIndex, build_index
-from ml_assets.retrieval.spec import RetrievalSpec
 
 
 @pytest.fixture(scope="session")

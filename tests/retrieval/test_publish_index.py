@@ -5,11 +5,12 @@ import pyarrow as pa
 import pytest
 from tiny_history import AS_OF, make_catalogue, make_interactions
 
-from ml_assets.learning.spec import ModelSpec
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
 from ml_assets.retrieval.index import RetrievalIndex
-from ml_assets.retrieval.publish import publish_index
-from ml_assets.settings import Settings
-from ml_assets.warehouse import WarehouseError
+from ml_assets.retrieval.publish import publish_index, verified_index
+from ml_assets.retrieval.store import IndexFilesError
+from ml_assets.storage.warehouse import WarehouseError
 
 SPEC = ModelSpec(name="rec", description="d", spine="s", feature_service="f")
 
@@ -38,6 +39,18 @@ def test_the_published_folder_is_named_by_its_content(settings):
     other = publish_index(SPEC, settings)
     assert other.path != first.path
     assert first.path.is_dir()
+
+
+@pytest.mark.parametrize("altered", ["index.json", "arrays.npz"])
+def test_an_index_that_was_altered_after_it_was_published_is_found_out(settings, altered):
+    fill(settings, make_interactions(), make_catalogue())
+    folder = publish_index(SPEC, settings).path
+    assert verified_index(folder) == folder
+    content = bytearray((folder / altered).read_bytes())
+    content[-3] = ord("7") if content[-3] != ord("7") else ord("8")
+    (folder / altered).write_bytes(content)
+    with pytest.raises(IndexFilesError, match=altered):
+        verified_index(folder)
 
 
 def test_no_warehouse_says_what_to_do(settings):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_history import AS_OF, make_catalogue, make_interactions
 
+from ml_assets.config.retrieval_config import RetrievalSpec
 from ml_assets.retrieval.candidates import Candidates
 from ml_assets.retrieval.index import RetrievalIndex, SessionEvent, build_index
 from ml_assets.retrieval.sources import SOURCES
-from ml_assets.retrieval.spec import RetrievalSpec
 
 QUOTA = st.integers(0, 12)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_history import AS_OF, START, make_catalogue, make_interactions
 
+from ml_assets.config.retrieval_config import RetrievalSpec
 from ml_assets.retrieval.index import RetrievalIndex, build_index
-from ml_assets.retrieval.spec import RetrievalSpec
 from ml_assets.retrieval.store import IndexFilesError
 
 

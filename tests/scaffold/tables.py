@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from ml_assets.scaffold.command import scaffold
 from ml_assets.scaffold.flags import ARGUMENTS
@@ -86,3 +87,8 @@ def scaffolded(project: Path, file: Path, **given: Any) -> tuple[Plan, list[str]
     """Scaffold without a terminal: the plan, and the files written."""
     made, paths = scaffold(flags(file, **given), project, None)
     return made, [str(path.relative_to(project)) for path in paths]
+
+
+def column(project: Path, name: str) -> Any:
+    """A column of the source that was scaffolded."""
+    return yaml.safe_load((project / "sources/visits.yaml").read_text())["tables"]["visits"]["columns"][name]

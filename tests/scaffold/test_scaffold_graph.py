@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import random
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import duckdb
 import httpx
+import pyarrow.parquet as pq
 import pytest
 from project_copy import copy_project, free_port, python, run_jobs
 from tables import write_parquet
@@ -26,7 +28,10 @@ CALL = (
 
 
 def deliveries() -> list[dict[str, Any]]:
-    """Orders of three couriers and four shops; rain makes long ways slow; a few have no courier or no outcome."""
+    """Orders of three couriers and four shops; rain makes long ways slow; a few have no courier or no outcome.
+
+    Weights are written in an odd unit: sums must neither overflow nor round them away.
+    """
     draw, rows = random.Random(8), []
     for number in range(DAYS):
         for _ in range(20):
@@ -35,15 +40,17 @@ def deliveries() -> list[dict[str, Any]]:
             at = dt.datetime.combine(FIRST + dt.timedelta(days=number), dt.time(draw.randint(9, 21), 30))
             row = {
                 "courier": courier,
-                "shop id": f"s{draw.randint(1, 4)}",
+                "shop id": float(draw.randint(1, 4)),
                 "ordered": at,
                 "Way (km)": far,
                 "Rain": rain,
             }
-            row |= {"kg": draw.choice([None, 1.5, 2.25]), "tip": draw.random(), "Minutes": minutes}
+            row |= {"kg": draw.choice([None, 1.5e-10, 2.25e-10]), "tip": draw.random(), "Minutes": minutes}
             rows.append(row)
-    rows[5] |= {"courier": None}
+    for row in rows[5::50]:
+        row["courier"] = None
     rows[9] |= {"Minutes": None}
+    rows[700] |= {"kg": 1e33}
     return rows
 
 
@@ -102,7 +109,7 @@ def test_the_example_is_answered(runs: dict[str, dict[str, Any]], said: str, por
     command = said.rstrip().splitlines()[-1]
     assert f"localhost:{port + OFFSET}/delay" in command
     body = json.loads(command.partition("-d '")[2].removesuffix("'"))
-    assert set(body) == {"courier", "shop_id", "way_km", "rain", "kg"}
+    assert set(body) == {"event", "courier", "shop_id", "way_km", "rain", "kg"}
     with httpx.Client(trust_env=False, timeout=10) as client:
         answers = [
             client.post(f"http://127.0.0.1:{port + OFFSET}/delay", json=body | {"way_km": 9, "rain": rain}).json()
@@ -129,10 +136,10 @@ def test_features_know_what_was_known(runs: dict[str, dict[str, Any]], project: 
         assert events == sum(0 <= age < 28 for age, *_ in ages)
         outcomes = [m for age, m, _ in ages if m is not None and 0 <= age - (HORIZON - 1) < 28]
         assert (mean is None) == (not outcomes)
-        assert mean is None or mean == pytest.approx(sum(outcomes) / len(outcomes), abs=1e-5)
+        assert mean is None or mean == pytest.approx(math.fsum(outcomes) / len(outcomes), rel=1e-15)
         weights = [weight for age, _, weight in ages if weight is not None and 0 <= age < 28]
         assert (kg is None) == (not weights)
-        assert kg is None or kg == pytest.approx(sum(weights) / len(weights), abs=1e-5)
+        assert kg is None or kg == pytest.approx(math.fsum(weights) / len(weights), rel=1e-15)
 
 
 def test_days_built_in_pieces_are_those_built_at_once(
@@ -154,3 +161,27 @@ def test_days_built_in_pieces_are_those_built_at_once(
         for table in ("feat_delay_courier", "feat_delay_shop", "mart_delay_spine"):
             for one, other in (("at_once", "pieces"), ("pieces", "at_once")):
                 assert connection.execute(f"from {one}.{table} except from {other}.{table}").fetchall() == []
+
+
+def test_the_file_itself_can_be_scored_and_keys_mean_what_they_mean_to_the_service(
+    project: Path, runs: dict[str, dict[str, Any]], port: int
+) -> None:
+    rows = [row | {"shop id": 9.0 if at % 100 == 0 else row["shop id"]} for at, row in enumerate(deliveries())]
+    write_parquet(project / "strange.parquet", rows)
+    done = python(project, "-m", "ml_assets", "score", "--model", "delay", "strange.parquet", "scored.parquet")
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    strange = 14 + 20 - 1  # nothing is known on the first day
+    assert f"{strange} events with a shop_id of which nothing is known" in done.stdout.splitlines()[-1]
+    unknown = pq.read_table(project / "scored.parquet", columns=["unknown"])["unknown"].to_pylist()
+    assert [at for at, key in enumerate(unknown) if key == "shop_id"] == list(range(100, 1400, 100))
+    with httpx.Client(base_url=f"http://127.0.0.1:{port + OFFSET}", trust_env=False, timeout=10) as client:
+
+        def told(**said: Any) -> dict[str, Any]:
+            body = {"courier": "ann", "shop_id": "1", "way_km": 5.0, "rain": 1, "kg": None}
+            return client.post("/delay", json=body | said).json()
+
+        assert told(courier=None)["value"] == told(courier="unknown")["value"] != told(courier="zoe")["value"]
+        assert told(shop_id=1)["value"] == told(shop_id="1.0")["value"] == told()["value"]
+        assert told(shop_id="one")["fields"] == [
+            {"field": "shop_id", "problem": "Input is no key: a whole number is asked, with all of its digits"}
+        ]

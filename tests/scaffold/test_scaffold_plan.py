@@ -6,14 +6,15 @@ import random
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tables import bare_project, events, scaffolded, tree, write_csv, write_parquet
+from tables import bare_project, column, events, scaffolded, tree, write_csv, write_parquet
 
-from ml_assets.learning.spec import load_model_spec
-from ml_assets.learning.split import split_decisions
+from ml_assets.config.model_spec import load_model_spec
+from ml_assets.datasets.split import split_decisions
 from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.sizes import LEAST_DAYS, cut, windows_of
 
@@ -42,7 +43,8 @@ def test_each_column_has_its_role(project: Path, tmp_path: Path) -> None:
     assert "one value only: country" in said
     assert "not learned from: seen_at, note" in said
     assert "country" not in (project / "sources/visits.yaml").read_text()
-    assert set(made.example) == {"person", "age", "paid", "price"}
+    assert set(made.example) == {"event", "person", "age", "paid", "price"}
+    assert made.example["event"] in {str(row["id"]) for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_each_column_has_its_role(project: Path, tmp_path: Path) -> None:
         (("No", "yes"), {}, "yes"),
         ((True, False), {}, True),
         (("paid", "open"), {"positive": "open"}, "open"),
+        ((1, 2), {"positive": "2.0"}, 2),
     ],
 )
 def test_a_binary_label_is_0_or_1(
@@ -63,6 +66,21 @@ def test_a_binary_label_is_0_or_1(
     assert made.label_mean == pytest.approx(share, rel=0.05)
 
 
+@pytest.mark.parametrize("words", [("0", "1.0", "0.0", "1"), ("no", "Yes", "NO", "yes"), ("0", "true", "false", "1")])
+def test_a_label_is_binary_however_its_two_values_are_written(
+    project: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    rows = [row | {"late": words[row["late"] + 2 * (number % 2)]} for number, row in enumerate(events())]
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", rows))
+    assert made.label_mean == pytest.approx(sum(row["late"] for row in events()) / len(rows), rel=0.05)
+    assert not [note for note in made.notes if note.startswith("late is")]
+
+
+def test_a_regression_of_two_numbers_is_asked_about(project: Path, tmp_path: Path) -> None:
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), task="regression")
+    assert "late has two values, 0 and 1: --task binary says how likely one of them is" in made.notes
+
+
 @pytest.mark.parametrize(
     ("label", "given", "said"),
     [
@@ -71,6 +89,9 @@ def test_a_binary_label_is_0_or_1(
         (lambda row: "ab"[row["late"]], {}, "--positive"),
         (lambda row: "ab"[row["late"]], {"positive": "c"}, "a or b|b or a"),
         (lambda row: "ab"[row["late"]], {"task": "regression"}, "predicts a number"),
+        (lambda row: ("no", "Yes")[row["late"]], {"task": "regression"}, "is Yes or no: .*--task binary|no or Yes: "),
+        (lambda row: row["id"] % 40, {}, r"40 values \("),
+        (lambda row: "maybe" if row["id"] % 9 == 0 else row["late"], {}, r"3 values \(maybe, "),
         (lambda row: 7, {"task": "regression"}, "one value"),
         (lambda row: 7, {"task": "ranking"}, "docs/how-to"),
         (lambda row: 7, {"task": "survival"}, "binary or regression"),
@@ -125,21 +146,36 @@ def test_rows_that_cannot_be_used_are_counted(project: Path, tmp_path: Path) -> 
     assert "coalesce(person, 'unknown')" in (folder / "stg_visits.sql").read_text()
 
 
-def test_an_event_without_an_id_is_known_by_its_content(project: Path, tmp_path: Path) -> None:
-    rows = [{name: value for name, value in row.items() if name != "id"} for row in events()]
-    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", [*rows, rows[0]]))
-    assert made.event == "visits_id"
-    source = yaml.safe_load((project / "sources/visits.yaml").read_text())["tables"]["visits"]
-    assert source["columns"]["visits_id"]["from"].startswith("md5(concat_ws(")
-    assert "1 rows repeat another one" in "\n".join(made.notes)
+def test_most_of_a_file_in_quarantine_is_refused(project: Path, tmp_path: Path) -> None:
+    rows = events(120, 4)
+    late = [row | {"at": None} for row in rows[::2]] + [row | {"person": "x" * 70} for row in rows[1:20:2]]
+    with pytest.raises(ScaffoldError, match=r"most of the 480 rows would go to quarantine: 240 without a at.*10 with"):
+        scaffolded(project, write_csv(tmp_path / "visits.csv", [*late, *rows[21::2]]))
 
 
-def test_keys_are_names_and_not_numbers(project: Path, tmp_path: Path) -> None:
-    rows = [row | {"person": float(row["person"][1:])} for row in events()]
-    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", rows))
-    assert made.example["person"] in {str(number) for number in range(1, 21)}
-    said = yaml.safe_load((project / "sources/visits.yaml").read_text())["tables"]["visits"]["columns"]["person"]
-    assert (said["from"], said["type"]) == ("cast(try_cast(person as double) as bigint)", "VARCHAR")
+def test_whole_numbers_with_a_point_may_get_a_fraction(project: Path, tmp_path: Path) -> None:
+    rows = events(price=lambda draw, row: float(draw.randint(1, 9)), floor=lambda draw, row: draw.randint(1, 9))
+    scaffolded(project, write_parquet(tmp_path / "visits.parquet", rows))
+    assert [column(project, name)["type"] for name in ("price", "floor")] == ["DOUBLE", "BIGINT"]
+
+
+def test_a_word_that_arrives_later_is_not_missing(project: Path, tmp_path: Path) -> None:
+    rows = events(paid=lambda draw, row: draw.choice(["Yes", "No", "NA", None]))
+    rows = [row | {"late": ["no", "yes"][row["late"]]} for row in rows]
+    rows[0]["late"] = None
+    scaffolded(project, write_csv(tmp_path / "visits.csv", rows))
+    for name, words in (("late", {"yes": "1", "no": "0"}), ("paid", {"Yes": "1", "NO": "0", "NA": None})):
+        sql = column(project, name)["from"]
+        for word, read in (words | {"maybe": "maybe", "ja": "ja"}).items():
+            assert duckdb.sql(f"select {sql} from (select '{word}' as {name})").fetchall() == [(read,)]
+
+
+@pytest.mark.parametrize(("given", "said"), [({}, True), ({"horizon_days": 1}, False)])
+def test_a_horizon_is_not_taken_without_a_word(
+    project: Path, tmp_path: Path, given: dict[str, int], said: bool
+) -> None:
+    made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), **given)
+    assert (made.horizon, any("--horizon-days was not said" in note for note in made.notes)) == (1, said)
 
 
 def test_a_file_beside_the_project_keeps_its_path(
@@ -150,13 +186,6 @@ def test_a_file_beside_the_project_keeps_its_path(
     monkeypatch.chdir(project)
     assert scaffolded(project, Path("../visits.csv"))[0].address == str(tmp_path / "visits.csv")
     assert scaffolded(project, Path("inside.csv"), name="other")[0].address == "{project}/inside.csv"
-
-
-def test_entities_are_named_apart(project: Path, tmp_path: Path) -> None:
-    rows = events(person_id=lambda draw, row: draw.choice("abc"), clinic_no=lambda draw, row: draw.choice("de"))
-    file = write_csv(tmp_path / "visits.csv", rows)
-    made, _ = scaffolded(project, file, entity=["person", "person_id,clinic_no"])
-    assert [entity.name for entity in made.entities] == ["lateness_person", "lateness_person_id", "lateness_clinic"]
 
 
 def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None:
@@ -170,7 +199,7 @@ def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None
 def test_a_split_fits_the_days_it_was_cut_for(days: int, horizon: int) -> None:
     import datetime as dt
 
-    from ml_assets.learning.sections import SplitSpec
+    from ml_assets.config.model_config import SplitSpec
 
     first = dt.date(2020, 1, 1)
     calendar = [first + dt.timedelta(days=number) for number in range(days)]
@@ -233,3 +262,14 @@ def test_any_columns_become_a_project_that_is_valid(
         assert max(len(line) for line in (project / path).read_text().splitlines()) < 200
         if path.endswith((".yml", ".yaml")):
             assert yaml.safe_load((project / path).read_text())
+
+
+@pytest.mark.parametrize("days", [60, 400, 900])
+def test_a_new_champion_is_not_too_old_at_once(project: Path, tmp_path: Path, days: int) -> None:
+    rows = events(days, 3)
+    made, _ = scaffolded(project, write_parquet(tmp_path / "visits.parquet", rows))
+    spec = load_model_spec(project / f"ml_assets/defs/models/{made.model}/defs.yaml")
+    seen = sorted({row["at"].date() for row in rows})
+    cut_now = split_decisions(seen, spec.split, seen[0], spec.horizon_days)
+    known = max(cut_now.train + cut_now.validation)
+    assert (seen[-1] - known).days + 30 < spec.retraining.max_age_days

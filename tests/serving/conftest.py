@@ -9,8 +9,8 @@ import pytest
 from served_shop import AS_OF, SPEC, Served, Shop, copy_of
 from serving_shop import build_parts
 
-from ml_assets.settings import Settings
-from serving.process import start, stop
+from ml_assets.config.settings import Settings
+from serving.deploy.process import start, stop
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,8 @@ def server(parts: tuple[Path, Settings, tuple[str, ...]], tmp_path_factory: pyte
     versions = tuple(shop.version(level) for level in range(4))
     shop.point(shop.pointer(versions[0]))
     handle = start(shop.settings, shop.build(versions[0]), timeout=90)
-    with httpx.Client(base_url=handle.url, trust_env=False, timeout=20) as client:
+    as_json = {"content-type": "application/json"}  # whatever bytes a test posts
+    with httpx.Client(base_url=handle.url, headers=as_json, trust_env=False, timeout=20) as client:
         yield Served(shop, handle, client, versions)
     stop(shop.settings, SPEC.name)
 

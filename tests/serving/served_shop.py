@@ -13,14 +13,15 @@ import lightgbm
 import numpy as np
 from log_lines import read_lines, wait_until
 
-from ml_assets.learning.spec import ModelSpec, ServingSpec
-from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path, write_pointer
+from ml_assets.config.model_spec import ModelSpec, ServingSpec
+from ml_assets.config.settings import Settings
+from ml_assets.registry.history import write_pointer
+from ml_assets.registry.pointer import Pointer, make_pointer, pointer_path
 from ml_assets.registry.release import Release, Stage, release_path, write_release
 from ml_assets.registry.versions import VersionRef, publish_version
-from ml_assets.settings import Settings
-from serving.build import BentoRef, build_bento
-from serving.prediction_log import log_folder
-from serving.process import ServerHandle, wait_ready
+from ml_assets.storage.log_layout import log_folder
+from serving.deploy.build import BentoRef, build_bento
+from serving.deploy.process import ServerHandle, wait_ready
 
 AS_OF = datetime(2026, 3, 2)
 SPEC = ModelSpec(

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.description import ServiceDescription, ViewColumns, description_path, to_text
 from feature_repo.stores import wide_table
+from feature_repo.stores.description import ServiceDescription, ViewColumns, description_path, to_text
 from feature_repo.stores.packed import WideTable
 from feature_repo.transforms import INPUTS, OUTPUTS
+from ml_assets.config.retrieval_config import RetrievalSpec
+from ml_assets.config.settings import Settings
 from ml_assets.retrieval.index import build_index
-from ml_assets.retrieval.spec import RetrievalSpec
-from ml_assets.settings import Settings
 
 CUSTOMERS, PRODUCTS, CATEGORIES = 40, 150, 6
 SERVICE = "product_recommender"

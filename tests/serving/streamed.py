@@ -14,15 +14,16 @@ from kafka_broker import Broker
 from log_lines import read_lines, wait_until
 from served_shop import SPEC, Shop, free_port
 
-from ml_assets.learning.streaming import StreamingSpec
-from ml_assets.settings import Settings
+from ml_assets.config.settings import Settings
+from ml_assets.config.streaming_config import StreamingSpec
+from ml_assets.storage.log_layout import log_folder
 from serving.config import ServiceConfig
-from serving.prediction_log import log_folder
-from serving.stream import run
-from serving.stream_leave import Leave
+from serving.stream.__main__ import run
+from serving.stream.leave import Leave
 
-QUICK = {"session.timeout.ms": 3000, "heartbeat.interval.ms": 300}
-"""A member that was killed is soon missed."""
+QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
+"""A member that was killed is soon missed. The mock cluster holds a first join for three seconds and drops members that
+were silent for a session: with sessions of three seconds the two race, and a member may never join."""
 PATIENCE = 120.0
 """Seconds; joining a group takes three, and much longer on a machine that is busy."""
 

@@ -12,13 +12,13 @@ from ml_assets.registry.pointer import sha256_folder
 ANSWER = {
     "prediction_id",
     "model_version",
-    "arm",
     "customer",
     "customer_known",
     "products",
     "scores",
     "unknown_products",
     "degraded",
+    "feedback_token",
 }
 
 LINE = {
@@ -179,7 +179,7 @@ def test_every_answer_is_logged_with_what_it_was_made_from(ask, server):
     assert record["products"] == body["products"]
     assert record["positions"] == [1, 2, 3, 4]
     assert record["scores"] == pytest.approx(body["scores"])
-    assert (record["model_version"], record["arm"]) == (body["model_version"], body["arm"])
+    assert (record["model_version"], record["arm"]) == (body["model_version"], "champion")
     assert set(record) - {"feature_names"} == LINE
     assert record["index"] == sha256_folder(server.shop.index_folder)[:12]
     assert record["served_by"].startswith(f"{server.handle.tag}/")
@@ -269,7 +269,7 @@ def test_metrics_count_what_happened(ask, server):
 
 
 def test_a_disconnecting_client_hurts_nobody(server, ask):
-    head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{"
+    head = b"POST /recommend HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
     import socket
 
     url = httpx.URL(server.handle.url)

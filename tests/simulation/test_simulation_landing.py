@@ -7,9 +7,9 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.files import sha256_file
 from ml_assets.simulation import write_days
 from ml_assets.simulation.__main__ import main
+from ml_assets.storage.files import sha256_file
 
 
 def _hashes(landing):

@@ -5,7 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.settings import load_settings
+from ml_assets.components.days import ONE_RUN
+from ml_assets.config.settings import load_settings
 
 VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_product", "feat_customer_category")
 
@@ -13,14 +14,14 @@ VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_produc
 def feature_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for an asset of the feature store."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        group_name="feature_store", key_prefix="feast", owners=["team:data"], **options
+        group_name="feature_store", key_prefix="feast", owners=["team:data"], backfill_policy=ONE_RUN, **options
     )
     return decorate
 
 
 @feature_asset(deps=VIEWS, kinds={"feast"})
 def definitions() -> dg.MaterializeResult[Any]:
-    """Entities, feature views and feature services, applied to Feast's SQL registry."""
+    """Entities, feature views and services, applied to Feast's SQL registry; code that lies there is deleted unread."""
     from feature_repo.store import apply, open_store
 
     applied = apply(open_store(load_settings()))
@@ -32,7 +33,7 @@ def online_store() -> dg.MaterializeResult[Any]:
     """The newest feature values of every key, ready for the model server."""
     from feature_repo.online import materialize
     from feature_repo.store import open_store
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     settings = load_settings()
     moment = as_of(settings)
@@ -46,7 +47,7 @@ def offline_equals_online() -> dg.AssetCheckResult:
     """For a sample of keys, training and serving read the same feature values at the same time."""
     from feature_repo.parity import check_parity
     from feature_repo.store import open_store
-    from ml_assets.warehouse import as_of
+    from ml_assets.storage.warehouse import as_of
 
     settings = load_settings()
     report = check_parity(open_store(settings), as_of(settings))

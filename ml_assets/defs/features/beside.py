@@ -4,10 +4,11 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.components.days import ONE_RUN
 from ml_assets.components.model_assets import FEATURES
+from ml_assets.config.settings import load_settings
+from ml_assets.config.sources import sources_beside
 from ml_assets.defs.jobs import ONLINE_STORE
-from ml_assets.ingestion.beside import sources_beside
-from ml_assets.settings import load_settings
 
 
 @dg.definitions
@@ -27,13 +28,13 @@ def _online(source: str) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]
 
     @dg.asset(
         key=dg.AssetKey([source, ONLINE_STORE]), deps=[FEATURES, *tables], group_name=source, owners=["team:data"],
-        kinds={"feast"}, pool="warehouse",
+        kinds={"feast"}, pool="warehouse", backfill_policy=ONE_RUN,
     )  # fmt: skip
     def online_store() -> dg.MaterializeResult[Any]:
         """The newest feature values of every key of this source, ready for the model server."""
         from feature_repo.online import materialize
         from feature_repo.store import open_store
-        from ml_assets.warehouse import newest_stamp
+        from ml_assets.storage.warehouse import newest_stamp
 
         settings = load_settings()
         moment = newest_stamp(settings, tables)
@@ -46,14 +47,14 @@ def _online(source: str) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]
         """For a sample of keys, training and serving read the same feature values at the same time."""
         from feature_repo.parity import check_parity
         from feature_repo.store import open_store
-        from ml_assets.warehouse import newest_stamp
+        from ml_assets.storage.warehouse import newest_stamp
 
         settings = load_settings()
         store, moment = open_store(settings), newest_stamp(settings, tables)
         reports = [check_parity(store, moment, service=service) for service in file.services]
         differ = [str(each) for report in reports for each in report.mismatches]
         return dg.AssetCheckResult(
-            passed=all(report.ok for report in reports),
+            passed=bool(reports) and all(report.ok for report in reports),
             description=f"{sum(report.rows for report in reports)} keys compared, {len(differ)} values differ",
             metadata={"mismatches": dg.MetadataValue.json(differ[:20])},
         )

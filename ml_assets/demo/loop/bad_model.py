@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml_assets.learning import ranker
-from ml_assets.learning.spec import ModelSpec
-from ml_assets.learning.split import Part
-from ml_assets.learning.training_set import DatasetRef, Rows, load_rows
+from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.settings import Settings
+from ml_assets.datasets.split import Part
+from ml_assets.datasets.training_set import DatasetRef, Rows, load_rows
 from ml_assets.registry.versions import VersionRef, publish_version
-from ml_assets.settings import Settings
+from ml_assets.training import booster as ranker
 
 ROUNDS = 40
 

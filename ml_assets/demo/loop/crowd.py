@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -30,8 +30,8 @@ class DayOfTraffic:
     clicked: int = 0
     """Answers with at least one click."""
     purchased: int = 0
-    by_arm: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Arm and version -> (answers, answers with a click)."""
+    by_version: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Version, or `popular` -> (answers, answers with a click)."""
     failures: list[str] = field(default_factory=list)
 
     @property
@@ -43,12 +43,19 @@ class DayOfTraffic:
 class Crowd:
     """Customers of a simulated shop who ask a running service."""
 
-    def __init__(self, simulation: SimulationSpec, url: str, route: str, customers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        simulation: SimulationSpec,
+        url: str,
+        route: str,
+        customers: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._shop = Shop(simulation)
         self._customers = np.array(sorted(customers))
         self._seed = simulation.seed
         self._route = route
-        self._client = httpx.Client(base_url=url, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=url, headers=headers, timeout=10, trust_env=False)
 
     def close(self) -> None:
         """Hang up."""
@@ -89,23 +96,21 @@ class Crowd:
     def _react(self, day: date, said: list[dict[str, Any]], found: DayOfTraffic) -> None:
         if not said:
             return
-        ids = [each["prediction_id"] for each in said]
         answers = self._shop.answer_many([each["customer"] for each in said], [each["products"] for each in said], day)
-        arms: Counter[str] = Counter()
+        asked: Counter[str] = Counter()
         clicks: Counter[str] = Counter()
         for row, each in enumerate(said):
-            arm = f"{each['arm']} {each['model_version']}"
-            arms[arm] += 1
-            clicks[arm] += bool(answers.clicked[row].any())
-            self._report(ids[row], each, answers, row, found)
+            asked[each["model_version"]] += 1
+            clicks[each["model_version"]] += bool(answers.clicked[row].any())
+            self._report(each, answers, row, found)
         found.answers += len(said)
         found.clicked += sum(clicks.values())
         found.purchased += int(answers.purchased.any(axis=1).sum())
-        for arm in arms:
-            before = found.by_arm.get(arm, (0, 0))
-            found.by_arm[arm] = (before[0] + arms[arm], before[1] + clicks[arm])
+        for version in asked:
+            before = found.by_version.get(version, (0, 0))
+            found.by_version[version] = (before[0] + asked[version], before[1] + clicks[version])
 
-    def _report(self, prediction: str, said: dict[str, Any], answers: Any, row: int, found: DayOfTraffic) -> None:
+    def _report(self, said: dict[str, Any], answers: Any, row: int, found: DayOfTraffic) -> None:
         """Post what the customer did to the service, as a shop's front end would."""
         done = {"click": answers.clicked[row], "cart": answers.carted[row], "purchase": answers.purchased[row]}
         after = (said["moment"] + timedelta(seconds=30)).isoformat() + "Z"
@@ -116,6 +121,7 @@ class Crowd:
             if happened
         ]
         if events:
-            response = self._client.post("/feedback", json={"prediction_id": prediction, "events": events})
+            answered = {name: said[name] for name in ("prediction_id", "feedback_token")}
+            response = self._client.post("/feedback", json={**answered, "events": events})
             if response.status_code != 202:
                 found.failures.append(f"feedback: status {response.status_code}: {response.text[:200]}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -12,9 +10,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.demo.loop.story import StepMissed
-from ml_assets.runs import range_tags
-from ml_assets.settings import PROJECT, Settings
+from ml_assets.execution.process_group import own_group
+from ml_assets.execution.runs import range_tags
+from ml_assets.web.pages import pages_note, ui_command
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -33,7 +33,7 @@ class Graph:
     def run(
         self, job: str, first: date, last: date, without: Sequence[str] = (), ops: dict[str, Any] | None = None
     ) -> dict[str, str]:
-        """Run a job over days and return the checks that failed, "asset: check" -> what it said.
+        """Run a job over days and return the checks that found something, "asset: check" -> what it said.
 
         Args:
             job: its name.
@@ -63,11 +63,13 @@ class Graph:
             error = failed[0].step_failure_data.error if failed else None
             said = "unknown" if error is None else (error.cause or error).message.strip()
             raise StepMissed(f"job {job} failed{f' in {failed[0].step_key}' if failed else ''}: {said}")
+        from ml_assets.components.daily_checks import UNJUDGED
+
         checks = done.get_asset_check_evaluations()
         return {
             f"{check.asset_key.to_user_string()}: {check.check_name}": check.description or ""
             for check in checks
-            if not check.passed
+            if not check.passed and not (check.description or "").startswith(UNJUDGED)
         }
 
     def wait_for_run(self, tags: dict[str, str], seconds: float, tell: Callable[[str], None]) -> Any:
@@ -97,18 +99,9 @@ class Graph:
 def daemon(settings: Settings) -> Iterator[None]:
     """Dagster's daemon and pages, with this deployment's sensors and schedules, for as long as the block lasts."""
     log: Path = settings.shop_home / "logs" / "daemon.log"
-    where = ["-w", str(PROJECT / "workspace.yaml"), "-h", settings.host, "-p", str(settings.ui_port)]
-    command = [sys.executable, "-m", "dagster", "dev", *where]
-    with log.open("w") as written:
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=written, stderr=subprocess.STDOUT)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    options: dict[str, Any] = {"cwd": PROJECT, "stderr": subprocess.STDOUT, "note": pages_note(settings, "loop")}
+    with log.open("w") as written, own_group(ui_command(settings), stdout=written, **options):
+        yield
 
 
 def fresh_cut(model: str) -> dict[str, Any]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from ml_assets.config.model_spec import model_specs
+from ml_assets.config.settings import SHOP, Settings
 from ml_assets.demo.loop.bad_model import train_bad_model
 from ml_assets.demo.loop.crowd import Crowd, DayOfTraffic
 from ml_assets.demo.loop.graph import Graph, daemon, fresh_cut
 from ml_assets.demo.loop.story import Point, Teller, must
-from ml_assets.learning.spec import model_specs
-from ml_assets.registry import journal
 from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.registry.versions import load_version
 from ml_assets.release import begin
-from ml_assets.settings import SHOP, Settings
 from ml_assets.simulation.spec import SimulationSpec
-from ml_assets.warehouse import some_customers
+from ml_assets.storage import journal
+from ml_assets.storage.files import write_text_atomically
+from ml_assets.storage.warehouse import some_customers
 
 HEALTHY = 6
 """Days served before the world changes: three to compare with, three to be judged."""
@@ -77,8 +80,8 @@ class Life:
             self._run("ingest", self.simulation.start, last)
             self._run("train", last, last, without=("batch_predictions",), ops=fresh_cut(self.spec.name))
             customers = some_customers(self.settings, 100_000)
-            url = f"http://{self.settings.host}:{self.settings.port}"
-            self.crowd = Crowd(self.simulation, url, self.spec.serving.route, customers)
+            told, route = self.settings.key_header, self.spec.serving.route
+            self.crowd = Crowd(self.simulation, self.settings.url, route, customers, headers=told)
             said.append(f"version {self._serving()} serves {len(customers):,} active customers")
 
     def _healthy_days(self) -> None:
@@ -129,8 +132,8 @@ class Life:
             pass
         before = [point.click_rate for point in self.story.curve if point.day < self.changed]
         healthy, low = sum(before) / len(before), min(point.click_rate for point in self.story.curve)
-        arms = self.story.curve[-1].by_arm
-        rates = {arm.split()[-1]: clicked / answers for arm, (answers, clicked) in arms.items() if answers}
+        versions = self.story.curve[-1].by_version
+        rates = {version: clicked / answers for version, (answers, clicked) in versions.items() if answers}
         share = (after.click_rate - low) / (healthy - low)
         self.story.figures |= {
             "click_rate_healthy": healthy,
@@ -156,6 +159,22 @@ class Life:
             must(found["event"] in {"rolled_back", "stopped"}, f"it ended as {found['event']}: {found['reason']}")
             must(self._serving() == good, "the good version no longer serves")
             said.append(found["reason"])
+        with self.teller.step("the night after, the gate still names the bad model", day) as said:
+            said.append(self._night_after(day, bad, good))
+
+    def _night_after(self, day: date, bad: Path, good: str) -> str:
+        """Run the nightly job with the bad model as the gate's champion: the good one goes on serving, and says so."""
+        reference = self.settings.shop_home / "references" / self.spec.name / "champion.json"
+        before = reference.read_text()
+        write_text_atomically(reference, json.dumps({"version": bad.name, "path": str(bad)}))
+        try:
+            failed = self._run("daily", day - DAY, day - DAY, without=SLOW)
+        finally:
+            write_text_atomically(reference, before)
+        why = failed.get(f"{self.spec.name}/deployment: champion_allowed", "")
+        must(bad.name in why, f"the deployment did not refuse the bad model: {failed}")
+        must(self._serving() == good, "the bad model came back")
+        return why
 
     def _release_under_traffic(self, day: date, offset: int = 0) -> dict[str, Any]:
         """Let customers come until the release under way has ended; return how."""
@@ -186,13 +205,14 @@ class Life:
         failed = self._run("daily", first, first + (count - 1) * DAY, without=without)
         watched = ("no_persistent_drift", "no_loss", "usual_traffic")
         alarms = {check: text for check, text in failed.items() if check.endswith(watched)}
-        others = {check: text for check, text in failed.items() if check not in alarms}
+        foreseen = ("split_fits",)  # a shop of 90 days: its trainings take the fresh cut instead of the whole split
+        others = {check: text for check, text in failed.items() if check not in alarms and not check.endswith(foreseen)}
         must(not others, f"checks failed: {others}")
         return alarms
 
     def _keep(self, found: DayOfTraffic) -> None:
         must(not found.failures, f"{len(found.failures)} requests failed, first: {found.failures[:1]}")
-        point = Point(day=found.day, answers=found.answers, click_rate=found.click_rate, by_arm=found.by_arm)
+        point = Point(day=found.day, answers=found.answers, click_rate=found.click_rate, by_version=found.by_version)
         self.story.curve.append(point)
 
     def _run(self, job: str, first: date, last: date, **options: Any) -> dict[str, str]:

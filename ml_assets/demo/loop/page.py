@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from ml_assets.demo.loop.story import Point, Story
-from ml_assets.files import write_text_atomically
+from ml_assets.reporting.figures import new_figure
+from ml_assets.storage.files import write_text_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,7 @@ def write_page(story: Story, path: Path) -> None:
 
 def curve_svg(story: Story) -> str:
     """The click rate of each model version by day, with its standard error; above it what happened when."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
+    figure = new_figure(11, 4.4)
     axes = figure.subplots()
     if story.curve:
         _lines(axes, story.curve)
@@ -57,14 +56,15 @@ def _lines(axes: Axes, curve: list[Point]) -> None:
         [100 * point.click_rate for point in curve],
         color=GREY, linewidth=1, zorder=1, label="all answers",
     )  # fmt: skip
-    arms = sorted({arm for point in curve for arm in point.by_arm}, key=lambda arm: _first(curve, arm))
-    for number, arm in enumerate(arms):
-        found = [(point.day, *point.by_arm[arm]) for point in curve if point.by_arm.get(arm, (0, 0))[0] >= FEW]
+    versions = {version for point in curve for version in point.by_version}
+    for number, version in enumerate(sorted(versions, key=lambda version: _first(curve, version))):
+        counts = ((point.day, *point.by_version.get(version, (0, 0))) for point in curve)
+        found = [(day, answers, clicked) for day, answers, clicked in counts if answers >= FEW]
         rate = [clicked / answers for _, answers, clicked in found]
         error = [100 * (p * (1 - p) / n) ** 0.5 for p, (_, n, _) in zip(rate, found, strict=True)]
         axes.errorbar(
             [_at(day) for day, _, _ in found], [100 * p for p in rate], yerr=error,
-            fmt="o", markersize=5, capsize=2, color=COLOURS[number % len(COLOURS)], label=arm, zorder=2,
+            fmt="o", markersize=5, capsize=2, color=COLOURS[number % len(COLOURS)], label=version, zorder=2,
         )  # fmt: skip
     axes.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)
 
@@ -76,8 +76,8 @@ def _at(day: date) -> float:
     return float(date2num(day))  # type: ignore[no-untyped-call]  # the library has no types here
 
 
-def _first(curve: list[Point], arm: str) -> tuple[date, str]:
-    return min(point.day for point in curve if arm in point.by_arm), arm
+def _first(curve: list[Point], version: str) -> tuple[date, str]:
+    return min(point.day for point in curve if version in point.by_version), version
 
 
 def _marks(axes: Axes, story: Story) -> None:

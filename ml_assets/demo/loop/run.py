@@ -7,14 +7,14 @@ import shutil
 
 from rich.console import Console
 
+from ml_assets.config.settings import Settings
+from ml_assets.config.source_spec import load_source
 from ml_assets.demo.loop.life import Life
 from ml_assets.demo.loop.page import write_page
 from ml_assets.demo.loop.story import StepMissed, Story, Teller
-from ml_assets.files import write_text_atomically
-from ml_assets.ingestion.spec import load_source
-from ml_assets.runs import dagster_home
-from ml_assets.settings import Settings
+from ml_assets.execution.runs import dagster_home
 from ml_assets.simulation.spec import read_simulation
+from ml_assets.storage.files import write_text_atomically
 
 SHOP = "simulated_loop"
 
@@ -31,7 +31,7 @@ def run_loop(settings: Settings) -> int:
     story = Story(shop=source.name, scenario=simulation.scenario.name, changed_on=simulation.scenario.day)
     teller = Teller(story, console)
     console.print(f"[bold]{source.name}[/]: {source.description}\neverything under {mine.shop_home}, made anew")
-    console.print(f"watch it live, once the first model serves: http://{mine.host}:{mine.ui_port}\n")
+    console.print(f"watch it live, once the first model serves: {mine.ui_url}\n")
     try:
         Life(mine, simulation, teller).live()
         story.ok = True
@@ -69,7 +69,7 @@ def _deployment(settings: Settings) -> Settings:
 
 
 def _stop(settings: Settings) -> None:
-    from serving.process import stop
+    from serving.deploy.process import stop
 
     for model in settings.shop_home.glob("models/*"):
         stop(settings, model.name)

@@ -33,7 +33,7 @@ class Point(BaseModel):
     day: date
     answers: int
     click_rate: float
-    by_arm: dict[str, tuple[int, int]] = Field(description="arm and version -> answers, answers with a click")
+    by_version: dict[str, tuple[int, int]] = Field(description="version -> answers, answers with a click")
     alarms: list[str] = Field(default=[], description="drift, loss, bad data")
 
 

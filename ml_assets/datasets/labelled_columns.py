@@ -1,0 +1,17 @@
+"""The spine's columns that a binary or regression model needs, by the key of its YAML that names them."""
+
+from __future__ import annotations
+
+from ml_assets.config.model_spec import ModelSpec
+
+
+def spine_columns(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """Columns by key; what features are read by comes on top."""
+    return {
+        "entity": (spec.entity,),
+        "time": (spec.time,),
+        "label": (spec.label,),
+        "request": spec.request,
+        "slices": spec.slices,
+        "cluster": (spec.cluster,) if spec.cluster else (),
+    }

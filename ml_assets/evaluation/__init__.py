@@ -1,0 +1,1 @@
+"""Evaluating a version beside the champion and the baselines, the gate, and the report."""

@@ -1,0 +1,1 @@
+"""Raw files as tables of text: CSV, JSON lines, messages, Parquet."""

@@ -1,0 +1,1 @@
+"""Metrics of rankings and of predictions, and their bootstrap intervals."""

@@ -1,0 +1,1 @@
+"""Drift: the features and scores of a day against a reference."""

@@ -1,0 +1,1 @@
+"""Quality: what became of answers, against what the evaluation promised."""

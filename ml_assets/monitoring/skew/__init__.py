@@ -1,0 +1,1 @@
+"""Training-serving skew: served features against the same features recomputed offline."""

@@ -1,0 +1,1 @@
+"""Files, locks, journals, DuckDB connections, and where the prediction log lies."""

@@ -1,0 +1,1 @@
+"""All configuration, checked as a whole before anything runs."""

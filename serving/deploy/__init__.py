@@ -1,0 +1,1 @@
+"""Building, starting, probing and replacing the server."""

@@ -1,0 +1,1 @@
+"""The HTTP side: admission, limits, routes, feedback, metrics, workers."""

@@ -1,0 +1,261 @@
+"""A model's YAML: what each task takes, what is refused and how that is said."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from feature_repo.declared import FEATURES
+from ml_assets.config.model_spec import (
+    MODELS,
+    RECORDED,
+    GateSpec,
+    ModelSpec,
+    ServingSpec,
+    SplitSpec,
+    Task,
+    load_model_spec,
+    model_specs,
+)
+from ml_assets.config.sources import sources_beside
+from ml_assets.config.yaml_file import ConfigError
+from ml_assets.datasets.fingerprint import described
+from ml_assets.datasets.provenance import Provenance
+from ml_assets.schemas import FOLDER, schemas
+from ml_assets.validate.models import check_features, check_spec
+
+TAXI = MODELS / "taxi_tips" / "defs.yaml"
+
+
+def given(**changes: Any) -> dict[str, Any]:
+    base = {"name": "tips", "description": "d", "spine": "mart_taxi_tips_spine", "feature_service": "taxi_tips"}
+    return {**base, "task": "binary", **changes}
+
+
+def test_defaults_fit_the_task() -> None:
+    binary, number = (ModelSpec.model_validate(given(task=task)) for task in ("binary", "regression"))
+    assert (binary.gate.metric, binary.serving.route) == ("average_precision", "/tips")
+    assert (number.gate.metric, number.task) == ("rmse", Task.REGRESSION)
+    assert ModelSpec.model_validate(given(gate={"metric": "auc"})).gate.metric == "auc"
+    assert ModelSpec.model_validate(given(gate=GateSpec(draws=200))).gate.metric == "average_precision"
+    assert ModelSpec.model_validate(given(serving={"workers": 2})).serving.route == "/tips"
+    assert ModelSpec.model_validate(given(task="ranking")).gate.metric == "ndcg_10"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"task": "binray"}, "'ranking', 'binary' or 'regression'"),
+        ({"splt": {}}, "splt"),
+        ({"task": "ranking", "truth_grade": 31}, "truth_grade.*labels of 0 to 30"),
+        ({"task": "ranking", "truth_grade": 3, "training": {"params": {"label_gain": [0, 1, 3]}}}, "labels of 0 to 2"),
+        ({"retrieval": {"total": 50}}, "retrieval\n  only for rankings"),
+        ({"task": "ranking", "request": ["fare"]}, "request\n  only for binary and regression"),
+        ({"request": ["fare", "tips"], "known_after": ["tips"]}, "tips is known only after the event"),
+        ({"request": ["label"]}, "'label' is the label"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_does(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModelSpec.model_validate(given(**changes))
+
+
+NO_RANKING = {
+    "item": "product_id", "truth_grade": 3, "revenue": None, "retrieval": {}, "release": {"enabled": False},
+    "split": {"customers": 1000}, "training": {"negatives": 40}, "retraining": {"split": {"customers": 500}},
+    "monitoring": {"quality": {"outcomes": "events"}},
+}  # fmt: skip
+NO_LISTS = {"k": 10, "max_k": 50, "exploration": 0.0, "holdback": 0.1}
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+@pytest.mark.parametrize("said", [*({key: value} for key, value in NO_RANKING.items()), {"serving": NO_LISTS}])
+def test_a_key_that_does_nothing_is_refused_whatever_it_says(task: str, said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=f"only for rankings, and task is {task}: take it out") as refused:
+        ModelSpec.model_validate(given(task=task, **said))
+    assert {each["loc"][0] for each in refused.value.errors()} == set(said)
+    assert len(refused.value.errors()) == (len(NO_LISTS) if "serving" in said else 1)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"request": []}, {"known_after": []}, {"cluster": None}, {"source": "chicago_taxi"},
+        {"training": {"params": {"objective": "binary"}}},
+    ],
+)  # fmt: skip
+def test_a_key_that_does_nothing_for_a_ranking_is_refused(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="take it out"):
+        ModelSpec.model_validate(given(task="ranking", **said))
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_a_spec_as_a_version_recorded_it_says_everything_and_is_read(task: Task) -> None:
+    spec = ModelSpec.model_validate(given(task=task))
+    assert ModelSpec.model_validate(spec.model_dump(mode="json"), context=RECORDED) == spec
+    assert Provenance(spec=described(spec)).spec_then(spec) == spec
+
+
+def numbers(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of a model's YAML that is a number."""
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from ((f"{name}.{inner}", each) for inner, each in numbers(kind))
+        if {int, float} & {field.annotation, *get_args(field.annotation)}:
+            yield name, field
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [pytest.param(*each, id=each[0]) for each in numbers(ModelSpec) if each[0] != "release.steps"]
+)
+def test_every_number_has_a_least_and_a_largest_value(name: str, field: FieldInfo) -> None:
+    said = [type(each).__name__ for each in field.metadata]
+    assert {"Ge", "Gt"} & {*said}, f"{name}: -5 must not pass"
+    assert {"Le", "Lt"} & {*said} or name == "truth_grade", f"{name}: 1e300 must not pass"
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"monitoring": {"drift": {"needed": 4, "windows": 3}}}, "can never drift"),
+        ({"monitoring": {"drift": {"min_reference_days": 40}}}, "nothing would ever be judged"),
+        ({"serving": {"route": "tips"}}, "should match pattern"),
+        ({"serving": {"route": "/readyz"}}, "the server's own page"),
+    ],
+)
+def test_what_could_never_happen_is_refused(section: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ModelSpec.model_validate(given(**section))
+
+
+def test_every_model_of_this_deployment_names_what_exists() -> None:
+    for spec in model_specs():
+        check_spec(spec, MODELS / spec.name / "defs.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"feature_service": "taxi_tip"},
+            "feature_service: there is no 'taxi_tip'; allowed: product_recommender, taxi_",
+        ),
+        ({"source": "chicago"}, "source: there is no source 'chicago'; allowed: shop, chicago_taxi"),
+        ({"spine": "mart_taxi_spine"}, "did you mean mart_taxi_tips_spine"),
+        ({"label": "tiped"}, "label: mart_taxi_tips_spine has no column tiped"),
+        ({"request": ("fare", "wind")}, "request: mart_taxi_tips_spine has no column wind"),
+        ({"feature_service": "product_recommender"}, "no column customer_id, product_id, by which the features"),
+    ],
+)
+def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(changes: dict[str, Any], said: str) -> None:
+    spec = load_model_spec(TAXI).model_copy(update=changes)
+    (key,) = changes
+    line = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(f"{key}:"))
+    with pytest.raises(ConfigError) as told:
+        check_spec(spec, TAXI)
+    assert said in str(told.value)
+    assert f"{TAXI}:{line}: attributes.{key}: " in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "said"),
+    [
+        (
+            {"gate": GateSpec(metric="ndcg_10")},
+            "metric: average_precision",
+            "a binary model can have average_precision",
+        ),
+        ({"serving": ServingSpec()}, "port_offset: 10", "serving.port_offset 0 is product_recommender's already"),
+    ],
+)
+def test_what_a_section_says_must_fit_the_task_and_the_other_models(
+    changes: dict[str, Any], line: str, said: str
+) -> None:
+    spec = load_model_spec(TAXI).model_copy(update=changes)
+    at = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(line))
+    with pytest.raises(ConfigError) as told:
+        check_spec(spec, TAXI)
+    assert said in str(told.value)
+    assert re.search(rf"{TAXI}:{at}: attributes\.\w+\.{line.partition(':')[0]}: ", str(told.value))
+
+
+def test_the_schemas_for_editors_are_current() -> None:
+    for name, schema in schemas().items():
+        kept = json.loads((FOLDER / name).read_text())
+        assert kept == json.loads(json.dumps(schema)), f"{name}: run `python -m ml_assets schemas`"
+
+
+def test_files_name_their_schema(pytestconfig: pytest.Config) -> None:
+    for path in MODELS.glob("*/defs.yaml"):
+        first = path.read_text().splitlines()[0]
+        named = Path(first.partition("$schema=")[2])
+        assert (path.parent / named).resolve() == FOLDER / "model.json"
+        allowed = schemas()["model.json"]["properties"]["attributes"]["properties"]
+        assert set(yaml.safe_load(path.read_text())["attributes"]) <= set(allowed)
+
+
+def test_a_horizon_that_dbt_does_not_have_is_told_with_both_places() -> None:
+    file = MODELS / "product_recommender" / "defs.yaml"
+    spec = load_model_spec(file).model_copy(update={"horizon_days": 14})
+    with pytest.raises(ConfigError, match=r"horizon_days: 14 here.*form in 7 days: .*dbt_project\.yml:\d+: vars"):
+        check_spec(spec, file)
+
+
+def test_a_split_that_no_calendar_has_is_told_with_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, source = load_model_spec(TAXI), sources_beside()["chicago_taxi"]
+    calendar = source.calendar.model_copy(update={"end": source.calendar.start + timedelta(days=199)})
+    short = {"chicago_taxi": source.model_copy(update={"calendar": calendar})}
+    monkeypatch.setattr("ml_assets.validate.models.sources_beside", lambda: short)
+    with pytest.raises(ConfigError, match=r"split: .* at most 200 decisions .*say what fits: split: (\{.*\})") as told:
+        check_spec(spec, TAXI)
+    fits = yaml.safe_load(str(told.value).split("split: ")[-1])
+    check_spec(spec.model_copy(update={"split": SplitSpec.model_validate(fits)}), TAXI)
+
+
+def test_a_feature_that_its_table_lacks_is_told_with_file_and_line(tmp_path: Path) -> None:
+    there = FEATURES / "chicago_taxi.yaml"
+    (tmp_path / "taxi.yaml").write_text(there.read_text().replace("trips_28d", "trips_29d"))
+    with pytest.raises(ConfigError) as told:
+        check_features(folder=tmp_path)
+    line = next(n for n, text in enumerate(there.read_text().splitlines(), 1) if "trips_28d" in text)
+    said = f"{tmp_path / 'taxi.yaml'}:{line}: views.taxi_company.features.trips_29d: the table feat_taxi_company has no"
+    assert str(told.value).startswith(said)
+    assert "did you mean 'trips_" in str(told.value)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "taxi.yaml").write_text(there.read_text().replace("feat_taxi_company", "feat_taxi_compny"))
+    with pytest.raises(ConfigError, match=r"views\.taxi_company\.table: there is no .*mean 'feat_taxi_company'"):
+        check_features(folder=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("sql", "refused"),
+    [
+        ("select company, event_timestamp, count(*) as trips_28d from {{ ref('x') }}", {"trips_90d"}),
+        ("select * from {{ ref('x') }}", set()),
+        ("{{ made_by_a_macro() }}", set()),
+    ],
+)
+def test_a_table_that_nobody_documents_is_judged_by_its_sql(tmp_path: Path, sql: str, refused: set[str]) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "feat.sql").write_text(sql)
+    (tmp_path / "own.yaml").write_text(
+        "entities: {company: {key: company, description: d}}\n"
+        "views: {v: {table: feat, entities: [company], description: d, features: {trips_28d: int, trips_90d: int}}}\n"
+        "services: {s: {views: [v], description: d}}\n"
+    )
+    try:
+        check_features(tmp_path / "models", tmp_path)
+        told = ""
+    except ConfigError as error:
+        told = str(error)
+    assert {line.split(": ")[1].rsplit(".", 1)[-1] for line in told.splitlines()} == refused

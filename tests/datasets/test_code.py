@@ -1,0 +1,129 @@
+"""A model is trained again for code it learns from, and for no other: comments, other tables, other features."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.config.model_spec import ModelSpec, model_spec
+from ml_assets.config.settings import PROJECT
+from ml_assets.datasets.code import (
+    data_code,
+    evaluation_code,
+    python_meaning,
+    recorded_before,
+    sql_meaning,
+    training_code,
+    version_of,
+)
+
+TAXI, SHOP = "taxi_tips", "product_recommender"
+FRAMES = {"macro day_frames", "macro window_sums"}
+TRANSFORMS, BOOSTER = {"py feature_repo.transforms"}, {"py ml_assets.training.booster"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The sources of the project, to be edited."""
+    for name in ("dbt_project", "feature_repo", "ml_assets"):
+        ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=ignored)
+    return tmp_path
+
+
+def edited(project: Path, file: str, change: Callable[[str], str]) -> Path:
+    path = project / file
+    path.write_text(change(path.read_text()))
+    return project
+
+
+def changes(spec: ModelSpec, project: Path) -> set[str]:
+    """What differs for a model between the project as it is and as it was edited."""
+    then, now = ({**data_code(spec, root), **training_code(root)} for root in (PROJECT, project))
+    return {name for name in {*then, *now} if then.get(name) != now.get(name)}
+
+
+@pytest.mark.parametrize("name", [TAXI, SHOP])
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("dbt_project/models/features/feat_customer.sql", lambda text: f"-- a comment, isn't it\n{text}"),
+        ("dbt_project/models/chicago_taxi/stg_trips.sql", lambda text: "{# said #}\n\n" + text + "\n\n"),
+        ("dbt_project/macros/windows.sql", lambda text: text + "\n{# more #}\n"),
+        ("dbt_project/macros/exact.sql", lambda text: text.replace("{{", "{{ ")),
+        ("ml_assets/datasets/build.py", lambda text: text + "\n# a comment\n"),
+        ("ml_assets/training/train.py", lambda text: text.replace('"""Train', '"""Really train', 1)),
+        ("ml_assets/storage/files.py", lambda text: text + "\nMORE = 1\n"),
+        ("ml_assets/config/settings.py", lambda text: text + "\nMORE = 1\n"),
+        ("feature_repo/features/chicago_taxi.yaml", lambda text: "# a comment\n" + text),
+    ],
+)
+def test_what_no_model_reads_differently_retrains_none(project, name, file, change):
+    assert changes(model_spec(name), edited(project, file, change)) == set()
+
+
+def test_a_new_table_and_a_new_macro_retrain_nobody(project):
+    models = project / "dbt_project" / "models" / "own"
+    models.mkdir()
+    (models / "feat_own.sql").write_text("select 1 as one from {{ ref('stg_events') }}")
+    (project / "dbt_project" / "macros" / "own.sql").write_text("{% macro own() %} 1 {% endmacro %}")
+    assert [changes(model_spec(name), project) for name in (TAXI, SHOP)] == [set(), set()]
+
+
+@pytest.mark.parametrize(
+    ("edit", "taxi", "shop"),
+    [
+        (("dbt_project/models/chicago_taxi/stg_trips.sql", "select", "select 1 as one,"), {"sql stg_trips"}, set()),
+        (("dbt_project/models/features/feat_product.sql", "select", "select 1 as one,"), set(), {"sql feat_product"}),
+        (("dbt_project/macros/windows.sql", "last_", "newest_"), FRAMES, FRAMES),
+        (("dbt_project/dbt_project.yml", "horizon_days: 7", "horizon_days: 8"), set(), {"var horizon_days"}),
+        (("feature_repo/transforms.py", "import numpy as np", "import numpy as np\n\nMORE = 1"), set(), TRANSFORMS),
+        (("ml_assets/training/booster.py", '"lambdarank"', '"rank_xendcg"'), BOOSTER, BOOSTER),
+    ],
+)
+def test_what_a_model_learns_from_is_named_and_the_others_stay(project, edit, taxi, shop):
+    file, old, new = edit
+    edited(project, file, lambda text: text.replace(old, new, 1) if "macros" not in file else text.replace(old, new))
+    assert (changes(model_spec(TAXI), project), changes(model_spec(SHOP), project)) == (taxi, shop)
+
+
+def test_another_models_feature_is_nobody_elses(project):
+    edited(project, "feature_repo/features/chicago_taxi.yaml", lambda text: text.replace(": int", ": float", 1))
+    assert changes(model_spec(TAXI), project) == {"features taxi_tips"}
+    assert changes(model_spec(SHOP), project) == set()
+
+
+def test_pages_and_gate_are_of_the_evaluation_and_of_nothing_else(project):
+    edited(project, "ml_assets/evaluation/templates/report.html", lambda text: text + "<p>more</p>")
+    assert version_of(evaluation_code(project)) != version_of(evaluation_code())
+    assert changes(model_spec(SHOP), project) == set()
+
+
+WORDS = st.sampled_from(["select", "a", "'-- no comment'", '"/* name */"', "from", "'it''s'", "{{ ref('x') }}", "1"])
+BREAKS = st.sampled_from([" ", "\n", "\n\n  ", " -- it's a comment\n", " /* two\nlines */ ", " {# jinja's #} "])
+
+
+@given(st.lists(WORDS, min_size=1, max_size=8), st.data())
+def test_only_words_count_in_sql(words: list[str], data: st.DataObject):
+    breaks = [data.draw(BREAKS) for _ in words]
+    assert sql_meaning("".join(f"{word}{between}" for word, between in zip(words, breaks, strict=True))) == " ".join(
+        words
+    )
+
+
+def test_only_statements_count_in_python():
+    plain = "def f(x):\n    return x + 1\n"
+    assert python_meaning('"""Said."""\n\n\ndef f(x):  # why\n    """Says."""\n    return (x + 1)\n') == python_meaning(
+        plain
+    )
+    assert python_meaning(plain.replace("1", "2")) != python_meaning(plain)
+
+
+def test_parts_recorded_by_files_are_known():
+    assert recorded_before({"ml_assets/learning/train.py": "0"})
+    assert not recorded_before(data_code(model_spec(SHOP)))
