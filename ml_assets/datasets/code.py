@@ -17,36 +17,39 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from ml_assets.config.imports import imported
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import PROJECT
 from ml_assets.config.yaml_file import read_yaml
 
 Parts = dict[str, str]
 
-SHARED = (
-    *("ml_assets.datasets.build", "ml_assets.datasets.calendar", "ml_assets.datasets.cutoffs"),
-    *("ml_assets.datasets.split", "feature_repo.historical", "feature_repo.stores.asof"),
-    *("feature_repo.stores.asof_join", "feature_repo.stores.entity_rows", "feature_repo.stores.latest"),
-    "feature_repo.stores.retrieval",
+DECIDE = ("ml_assets.datasets", "ml_assets.metrics", "ml_assets.retrieval", "ml_assets.training", "feature_repo")
+"""Packages whose code decides what a model learns; what they import from elsewhere (files, settings) does not."""
+DATA = (
+    *("ml_assets.datasets.build", "feature_repo.stores.asof"),  # Feast is told the latter by name
+    *("feature_repo.services", "feature_repo.declared_views"),
 )
-RANKING = (
-    *("ml_assets.datasets.ranking_baselines", "ml_assets.datasets.sampling", "feature_repo.derived"),
-    *("feature_repo.transforms", "feature_repo.views", "feature_repo.entities", "feature_repo.services"),
-    *(f"ml_assets.retrieval.{name}" for name in ("candidates", "codes", "contents", "history", "index")),
-    *(f"ml_assets.retrieval.{name}" for name in ("query", "row", "sources", "sparse")),
+"""What makes a training set: its code is these modules and what they import."""
+TRAIN = "ml_assets.training.train"
+"""What makes a booster of it, likewise."""
+OF_RANKINGS = (
+    *("ml_assets.datasets.ranking_baselines", "ml_assets.retrieval"),
+    *(f"feature_repo.{name}" for name in ("derived", "entities", "services", "transforms", "views")),
 )
-TABULAR = (
-    *(f"ml_assets.datasets.{name}" for name in ("labelled_columns", "labelled_set", "tabular_baselines")),
-    "feature_repo.declared_views",
+OF_EVENTS = (
+    *(f"ml_assets.datasets.{name}" for name in ("labelled", "labelled_columns", "labelled_set", "spine_checks")),
+    *("ml_assets.datasets.tabular_baselines", "feature_repo.declared_views"),
 )
-"""Modules whose code decides what a training set holds: of every model, of rankings, of the other tasks."""
-
-TRAINING = (
-    *("ml_assets.datasets.sampling", "ml_assets.datasets.training_set", "ml_assets.metrics.ranking"),
-    *("ml_assets.metrics.tabular", "ml_assets.training.booster", "ml_assets.training.train"),
-    "ml_assets.training.validation",
+"""Modules that work for rankings alone, and for the other tasks alone."""
+BESIDE = (
+    *(f"ml_assets.datasets.{name}" for name in ("code", "fingerprint", "provenance", "source_reading")),
+    *(f"feature_repo.{name}" for name in ("declared", "materialization", "registry", "store")),
+    *(f"feature_repo.stores.{name}" for name in ("description", "packed", "packing", "session", "wide")),
+    *("ml_assets.retrieval.store", "ml_assets.training.importance"),
 )
-"""Modules whose code decides what a training set is made into."""
+"""Modules that are imported and decide nothing: names and addresses of versions, declarations (their content counts by
+itself), the online store, how a version is described. A module that is not among them counts."""
 EVALUATION = ("ml_assets/metrics", "ml_assets/evaluation")
 """Folders whose code decides how a version is judged and shown."""
 
@@ -63,21 +66,22 @@ _SQL = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|(?:--[^\n]*|/\*.*?\*/|\{\#
 
 def data_code(spec: ModelSpec, root: Path = PROJECT) -> Parts:
     """Each part of the code that decides what the model's training set holds, with a short hash of what it means."""
-    modules = (*SHARED, *(RANKING if spec.ranks else TABULAR))
-    return {**_features(spec, root), **_sql(_tables(spec, root), root), **_python(modules, root)}
+    others = OF_EVENTS if spec.ranks else OF_RANKINGS
+    modules = imported(*DATA, root=root, within=DECIDE, but=(*BESIDE, *others))
+    return {**_features(spec, root), **_sql(_tables(spec, root), root), **_python(modules)}
 
 
 def training_code(root: Path = PROJECT) -> Parts:
     """Each part of the code that makes a booster of a training set."""
-    return _python(TRAINING, root)
+    return _python(imported(TRAIN, root=root, within=DECIDE, but=(*BESIDE, *OF_EVENTS, *OF_RANKINGS)))
 
 
 def evaluation_code(root: Path = PROJECT) -> Parts:
     """Each part of the code that judges a version and shows the result."""
     files = sorted(path for folder in EVALUATION for path in (root / folder).rglob("*.py"))
     pages = sorted(path for folder in EVALUATION for path in (root / folder).rglob("*.html"))
-    names = (path.relative_to(root).with_suffix("").as_posix().replace("/", ".") for path in files)
-    return {**_python(names, root), **{f"page {path.name}": _short(path.read_text()) for path in pages}}
+    modules = {".".join(path.relative_to(root).with_suffix("").parts): path for path in files}
+    return {**_python(modules), **{f"page {path.name}": _short(path.read_text()) for path in pages}}
 
 
 def version_of(parts: Mapping[str, str]) -> str:
@@ -109,9 +113,9 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _python(modules: Iterable[str], root: Path) -> Parts:
-    files = {name: root.joinpath(*name.split(".")).with_suffix(".py") for name in modules}
-    return {f"py {name}": _hash_of_python(file, file.stat().st_mtime_ns) for name, file in files.items()}
+def _python(modules: Mapping[str, Path]) -> Parts:
+    files = sorted((name, file) for name, file in modules.items() if file.name != "__init__.py")
+    return {f"py {name}": _hash_of_python(file, file.stat().st_mtime_ns) for name, file in files}
 
 
 @lru_cache(maxsize=512)

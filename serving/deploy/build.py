@@ -6,19 +6,18 @@ that serving imports, found by following the imports; nothing is installed or re
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ml_assets.config.imports import imported
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.config.sources import source_of
@@ -29,7 +28,6 @@ from ml_assets.storage.files import publish_folder, write_text_atomically
 from serving.config import CONFIG, BakedVersion, ServiceConfig
 from serving.deploy.environment import plain_environment
 
-PACKAGES = ("serving", "ml_assets", "feature_repo")
 ENTRY = "serving.service"
 STREAM = "serving.stream.__main__"
 BUNDLER = "serving.deploy.bundle"
@@ -82,7 +80,7 @@ def build_bento(
     version = load_version(version_folder)
     trained = spec_of(version, spec)
     world = source_of(spec.source, settings)
-    sources = sorted(source_files(ENTRY, STREAM, BUNDLER))
+    sources = sorted(imported(ENTRY, STREAM, BUNDLER).values())
     served = ServiceConfig(
         model_name=spec.name,
         task=trained.task.value,
@@ -132,36 +130,6 @@ def bento_of(settings: Settings, model: str, tag: str) -> BentoRef:
     path = settings.bentoml_home / "bentos" / model / digest
     config = ServiceConfig.model_validate_json((path / "src" / "baked" / CONFIG).read_bytes())
     return BentoRef(model, tag, path, digest, config.code, config.workers)
-
-
-def source_files(*modules: str) -> set[Path]:
-    """The files of this project that modules import, at their top or inside functions, directly or not."""
-    found: set[Path] = set()
-    waiting = list(modules)
-    while waiting:
-        path = _module_file(waiting.pop())
-        if path is None or path in found:
-            continue
-        found.add(path)
-        for name in _imports(path):
-            waiting.extend(name.rsplit(".", level)[0] for level in range(name.count(".") + 1))
-    return found
-
-
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _module_file(module: str) -> Path | None:
-    if module.partition(".")[0] not in PACKAGES:
-        return None
-    base = PROJECT.joinpath(*module.split("."))
-    candidates = (base / "__init__.py", base.with_suffix(".py"))
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _requirements(config: ServiceConfig) -> list[str]:

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from ml_assets.config.model_spec import ModelSpec, model_spec
 from ml_assets.config.settings import PROJECT
 from ml_assets.datasets.code import (
+    BESIDE,
+    OF_EVENTS,
+    OF_RANKINGS,
     data_code,
     evaluation_code,
     python_meaning,
@@ -96,6 +99,24 @@ def test_another_models_feature_is_nobody_elses(project):
     edited(project, "feature_repo/features/chicago_taxi.yaml", lambda text: text.replace(": int", ": float", 1))
     assert changes(model_spec(TAXI), project) == {"features taxi_tips"}
     assert changes(model_spec(SHOP), project) == set()
+
+
+def test_a_module_that_is_imported_from_now_on_counts(project):
+    (project / "ml_assets" / "datasets" / "more.py").write_text("MORE = 1\n")
+    edited(
+        project,
+        "ml_assets/datasets/cutoffs.py",
+        lambda text: text.replace(
+            "import pyarrow", "from ml_assets.datasets.more import MORE  # noqa\nimport pyarrow", 1
+        ),
+    )
+    assert changes(model_spec(TAXI), project) == {"py ml_assets.datasets.cutoffs", "py ml_assets.datasets.more"}
+
+
+def test_what_is_left_out_is_there():
+    named = (*BESIDE, *OF_EVENTS, *OF_RANKINGS)
+    files = [PROJECT.joinpath(*name.split(".")) for name in named]
+    assert [file for file in files if not (file.is_dir() or file.with_suffix(".py").is_file())] == []
 
 
 def test_pages_and_gate_are_of_the_evaluation_and_of_nothing_else(project):

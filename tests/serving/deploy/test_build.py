@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from ml_assets.config.imports import imported
 from ml_assets.config.settings import PROJECT
 from ml_assets.registry.versions import CorruptedVersionError
 from ml_assets.storage.files import sha256_file
 from serving.config import CONFIG, load_config
-from serving.deploy.build import source_files
 
 PUBLISHED = "bento.yaml"
 
@@ -44,7 +44,7 @@ def test_the_version_the_index_and_the_settings_are_built_in(server, built):
 
 
 def test_only_what_serving_imports_is_in_it():
-    files = {path.relative_to(PROJECT).as_posix() for path in source_files("serving.service")}
+    files = {path.relative_to(PROJECT).as_posix() for path in imported("serving.service").values()}
     assert {
         "serving/service.py",
         "serving/model/scorer.py",
