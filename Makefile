@@ -13,7 +13,7 @@ export ML_ASSETS_DATA := $(if $(DATA),$(abspath $(DATA)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-production demo demo-loop ui mlflow-ui stop check-model test lint format reference lock clean bench bench-quality bench-scale bench-release bench-drift sbom audit \
+.PHONY: help setup setup-production demo demo-loop ui mlflow-ui stop migrate check-model test lint format reference lock clean bench bench-quality bench-scale bench-release bench-drift sbom audit \
   bench-detection bench-swaps bench-kill
 
 help: ## list the targets
@@ -50,6 +50,9 @@ mlflow-ui: setup ## MLflow on http://127.0.0.1:5000: runs, metrics, model versio
 
 stop: setup ## stop what was left running: model servers, and the pages of ui and mlflow-ui
 	@$(BIN)/python -m ml_assets stop
+
+migrate: setup ## take YAML and home of an older version along to this one
+	@$(BIN)/python -m ml_assets.migrate
 
 check-model: setup ## put a model's champion through the conformance suite: MODEL=<name> SHOP=<name>
 	@$(BIN)/python -m ml_assets check-model $(MODEL)

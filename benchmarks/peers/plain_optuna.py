@@ -30,7 +30,7 @@ def search(dataset: str, spec: str, threads: int) -> dict[str, Any]:
     rows = load_rows(read, Part.TRAIN, features, model)
     rows = rows.take(sample_groups(rows.sizes, model.tuning.sample_groups, model.training.seed))
     frame = load_frame(read, Part.VALIDATION, features, model)
-    ndcg = ranker.ValidationNdcg(frame, model.truth_grade)
+    ndcg = ranker.ValidationNdcg(frame, model.relevance_threshold)
     best: list[tuple[float, float]] = []
 
     def objective(trial: optuna.Trial) -> float:

@@ -160,6 +160,6 @@ def one_trial(*, dataset: str, spec: str, threads: int, params: dict[str, Any]) 
     train = ranker.binned(rows, features, all_params)
     validation = ranker.binned(frame.rows, features, all_params, reference=train)
     stop = ranker.stop_early(model.training.early_stopping)
-    metric = ranker.ValidationNdcg(frame, model.truth_grade)
+    metric = ranker.ValidationNdcg(frame, model.relevance_threshold)
     ranker.fit(all_params, train, model.tuning.rounds, validation, metric, callbacks=[stop])
     return {"seconds": time.perf_counter() - began}

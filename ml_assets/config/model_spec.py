@@ -27,6 +27,7 @@ from ml_assets.config.model_config import (
     TrainingSpec,
     TuningSpec,
 )
+from ml_assets.config.renamed import RENAMED
 from ml_assets.config.retrieval_config import RetrievalSpec
 from ml_assets.config.settings import PROJECT, SHOP
 from ml_assets.config.yaml_file import ConfigError, Loc, Strict, read_yaml, validated, wrong_keys
@@ -63,12 +64,20 @@ class Task(StrEnum):
 
 
 RANKING_ONLY = (
-    *("item", "truth_grade", "revenue", "retrieval", "release", "split.customers", "retraining.split.customers"),
+    *(
+        "item",
+        "relevance_threshold",
+        "revenue",
+        "retrieval",
+        "release",
+        "split.customers",
+        "retraining.split.customers",
+    ),
     *("training.negatives", "serving.k", "serving.max_k", "serving.exploration", "serving.holdback"),
     *("monitoring.quality.outcomes", "monitoring.quality.attribution_minutes"),
 )
 """Keys of a model's YAML that do something for rankings only."""
-EVENTS_ONLY = ("request", "known_after", "cluster")
+EVENTS_ONLY = ("request_features", "post_outcome_columns", "bootstrap_unit")
 """Keys that do something for binary and regression models only."""
 RECORDED = "recorded"
 """Validation context of a spec that a version has recorded whole: it also says what does nothing."""
@@ -103,17 +112,19 @@ class ModelSpec(Strict):
     label: str = Field(
         default="label", description="ranking: graded relevance, an integer of 0 to 30; binary: 0 or 1; else a number"
     )
-    request: tuple[str, ...] = Field(
+    request_features: tuple[str, ...] = Field(
         default=(), description="binary, regression: spine columns (numbers) that the caller knows and sends along"
     )
-    known_after: tuple[str, ...] = Field(
+    post_outcome_columns: tuple[str, ...] = Field(
         default=(), description="binary, regression: spine columns known only after the event: never features"
     )
-    cluster: str | None = Field(
+    bootstrap_unit: str | None = Field(
         default=None,
         description="binary, regression: spine column whose rows the bootstrap resamples together; none: each",
     )
-    truth_grade: int = Field(default=3, ge=1, description="ranking: labels of at least this grade count as relevant")
+    relevance_threshold: int = Field(
+        default=3, ge=1, description="ranking: labels of at least this grade count as relevant"
+    )
     revenue: str | None = Field(default="revenue", description="ranking: spine column weighting the revenue metric")
     horizon_days: int = Field(default=7, ge=1, le=YEARS, description="days after the decision in which the label forms")
     slices: tuple[str, ...] = Field(default=(), description="spine columns the metrics are broken down by")
@@ -126,6 +137,16 @@ class ModelSpec(Strict):
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
     retraining: RetrainingSpec = Field(default_factory=RetrainingSpec)
     release: ReleaseSpec = Field(default_factory=ReleaseSpec)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_of_today(cls, given: Any) -> Any:
+        """Refuse a key by the name it once had."""
+        former = RENAMED.keys() & given.keys() if isinstance(given, Mapping) else ()
+        if former:
+            told = "is called {} now: `make migrate` renames it"
+            raise wrong_keys(cls.__name__, {(name,): told.format(RENAMED[name]) for name in sorted(former)})
+        return given
 
     @model_validator(mode="before")
     @classmethod
@@ -162,19 +183,23 @@ class ModelSpec(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_each_other(self) -> ModelSpec:
-        late = [name for name in self.known_after if name in {*self.request, *self.slices}]
+        late = [name for name in self.post_outcome_columns if name in {*self.request_features, *self.slices}]
         if late:
-            raise ValueError(f"request: {', '.join(late)} is known only after the event (known_after): take it out")
-        if self.label in self.request:
-            raise ValueError(f"request: {self.label!r} is the label: take it out")
+            raise ValueError(
+                f"request_features: {', '.join(late)} is known only after the event (post_outcome_columns): take it out"
+            )
+        if self.label in self.request_features:
+            raise ValueError(f"request_features: {self.label!r} is the label: take it out")
         return self
 
     @model_validator(mode="after")
     def _k_within_bounds(self) -> ModelSpec:
         if self.serving.k > self.serving.max_k:
             raise ValueError(f"serving.k ({self.serving.k}) is larger than serving.max_k ({self.serving.max_k})")
-        if self.ranks and self.truth_grade > self.most_grade:
-            raise ValueError(f"truth_grade ({self.truth_grade}): the ranker knows labels of 0 to {self.most_grade}")
+        if self.ranks and self.relevance_threshold > self.most_grade:
+            raise ValueError(
+                f"relevance_threshold ({self.relevance_threshold}): the ranker knows labels of 0 to {self.most_grade}"
+            )
         return self
 
     @property

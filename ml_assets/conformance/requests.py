@@ -43,7 +43,7 @@ def strange_requests(subject: Context) -> list[Strange]:
     own = (
         _lists(known)
         if subject.spec.ranks
-        else _events(known, subject.spec.request, subject.version.key_forms or key_forms_of(subject.spec))
+        else _events(known, subject.spec.request_features, subject.version.key_forms or key_forms_of(subject.spec))
     )
     return [*own, *_shapes(known), *broken]
 

@@ -108,7 +108,7 @@ def build_training_set(
 ) -> DatasetRef:
     """Build the model's training set, or find it: it is addressed by its spec, data and code.
 
-    Of a ranking: for each decision the customers who bought (label >= `truth_grade`) are given candidates by a
+    Of a ranking: for each decision the customers who bought (label >= `relevance_threshold`) are given candidates by a
     retrieval index that ends at the decision; candidates are labelled from the spine; train groups keep `negatives`
     unlabelled candidates. Of a binary or regression model: the labelled events of the spine. One point-in-time join
     adds the features. Folder layout: see `training_set`.
@@ -172,8 +172,8 @@ def _written(
 def _check_parts(spec: ModelSpec, counts: dict[Part, PartCounts]) -> None:
     empty = [part.value for part in Part if counts[part].decisions and not counts[part].groups]
     if empty:
-        wanted = f"customer with a label of at least {spec.truth_grade}" if spec.ranks else "labelled event"
-        remedy = "ingest more days, or lower truth_grade" if spec.ranks else "ingest more days"
+        wanted = f"customer with a label of at least {spec.relevance_threshold}" if spec.ranks else "labelled event"
+        remedy = "ingest more days, or lower relevance_threshold" if spec.ranks else "ingest more days"
         raise ValueError(f"{spec.spine}: no {wanted} in {', '.join(empty)}; {remedy}")
 
 
@@ -217,8 +217,8 @@ def _write_decision(build: _Build, part: Part, day: date) -> None:
     index = build_index(build.interactions, build.catalogue, midnight(day), spec.retrieval)
     rows = at_decision(candidate_table(index, customers, spec), midnight(day), spec)
     label = labels_of(rows, spine, spec)
-    tally.relevant += int((spine[spec.label].to_numpy() >= spec.truth_grade).sum())
-    tally.reached += int((label >= spec.truth_grade).sum())
+    tally.relevant += int((spine[spec.label].to_numpy() >= spec.relevance_threshold).sum())
+    tally.reached += int((label >= spec.relevance_threshold).sum())
     group = pc.index_in(rows[spec.entity], value_set=pa.array(customers)).to_numpy()
     if part is Part.TRAIN:
         keep = keep_negatives(label, group, spec.training.negatives, (spec.training.seed, day.toordinal()))

@@ -110,7 +110,7 @@ def spine_of(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, day: date) -
         where {spec.time} = $at and {spec.entity} in (select {spec.entity} from asked)
         order by {spec.entity}, {spec.item}
     """
-    values = {"at": midnight(day), "grade": spec.truth_grade, "customers": spec.split.customers}
+    values = {"at": midnight(day), "grade": spec.relevance_threshold, "customers": spec.split.customers}
     rows: pa.Table = warehouse.sql(sql, params=values).to_arrow_table()
     return rows.set_column(1, spec.time, rows[spec.time].cast(pa.timestamp("us")))
 

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from ml_assets.config.model_spec import ModelSpec
+from ml_assets.config.renamed import RENAMED, first_names
 
 _CONTENT = """
 select count(*) as rows, coalesce(sum(hash(content)), 0)::varchar as hashes
@@ -63,12 +64,12 @@ def _labelled_versions(warehouse: duckdb.DuckDBPyConnection, spec: ModelSpec, un
 
 
 def described(spec: ModelSpec) -> dict[str, Any]:
-    """What of the spec a training set depends on, as JSON values."""
+    """What of the spec a training set depends on, as JSON values; each key by its first name."""
     parts = (
         *("name", "task", "spine", "feature_service", "entity", "item", "time", "label", "truth_grade", "revenue"),
         *("request", "known_after", "cluster", "horizon_days", "slices", "retrieval", "split"),
     )
-    said = spec.model_dump(mode="json", include=set(parts))
+    said = first_names(spec.model_dump(mode="json", include={*parts, *RENAMED.values()}))
     training = {"negatives": spec.training.negatives, "seed": spec.training.seed}
     return {**{name: said[name] for name in parts}, "training": training}
 

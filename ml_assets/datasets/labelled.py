@@ -47,11 +47,11 @@ def load_labelled(dataset: DatasetRef, part: Part, features: Sequence[str], spec
     Raises:
         KeyError: when the training set lacks a feature; it names the features.
     """
-    columns = dict.fromkeys([spec.time, "group", *spec.slices, *([spec.cluster] if spec.cluster else [])])
+    columns = dict.fromkeys([spec.time, "group", *spec.slices, *([spec.bootstrap_unit] if spec.bootstrap_unit else [])])
     table = pq.read_table(dataset.path / ROWS, columns=list(columns), filters=[("split", "=", part.value)])
     days, day = np.unique(table[spec.time].to_numpy().astype("datetime64[D]"), return_inverse=True)
     row = table["group"].to_numpy().astype(np.int64)
-    kept = row if spec.cluster is None else _texts(table[spec.cluster])
+    kept = row if spec.bootstrap_unit is None else _texts(table[spec.bootstrap_unit])
     return Labelled(
         part=part,
         rows=load_rows(dataset, part, features, spec),

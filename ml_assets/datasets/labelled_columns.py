@@ -11,7 +11,7 @@ def spine_columns(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
         "entity": (spec.entity,),
         "time": (spec.time,),
         "label": (spec.label,),
-        "request": spec.request,
+        "request_features": spec.request_features,
         "slices": spec.slices,
-        "cluster": (spec.cluster,) if spec.cluster else (),
+        "bootstrap_unit": (spec.bootstrap_unit,) if spec.bootstrap_unit else (),
     }

@@ -60,7 +60,7 @@ def write_labelled(
     training_frame(store, spec.feature_service, entities, folder / ROWS)
     entities.unlink()
     names = feature_names(store, spec.feature_service)
-    features = (*(REQUEST + name for name in spec.request), *names)
+    features = (*(REQUEST + name for name in spec.request_features), *names)
     write_baselines(spec, folder, features)
     return _counts(spec, events, split), features
 
@@ -79,7 +79,7 @@ def newest_events(
     A column that the spine has no more is null: the version that serves may have been trained on it. Events with a
     number out of the `bounds` that a version was trained within are left out: it refuses them.
     """
-    asked = keys_of(spec, keys) | {name: f"{name}::double" for name in spec.request}
+    asked = keys_of(spec, keys) | {name: f"{name}::double" for name in spec.request_features}
     order = f"order by {spec.time} desc, {spec.entity} limit {count}"
     with connect(settings) as warehouse:
         there = {name for name, *_ in warehouse.execute(f"describe {spec.spine}").fetchall()}
@@ -115,10 +115,14 @@ def _events(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection, split: Split,
             "place": pa.array([place for *_, place in days], pa.int32()),
         }
     )
-    own = [name for name in wanted if name not in spec.request or name in {spec.cluster, *spec.slices, *keys}]
+    own = [
+        name
+        for name in wanted
+        if name not in spec.request_features or name in {spec.bootstrap_unit, *spec.slices, *keys}
+    ]
     made = {spec.label: label_number(spec), **keys}
     columns = [f"{made[name]} as {name}" if name in made else f"spine.{name}" for name in own]
-    columns += [f"spine.{name}::float as {REQUEST}{name}" for name in spec.request]
+    columns += [f"spine.{name}::float as {REQUEST}{name}" for name in spec.request_features]
     warehouse.register("cut", cut)
     sql = _EVENTS.format(
         columns=", ".join(columns), time=spec.time, event_timestamp=EVENT_TIMESTAMP, now=NOW, spine=spec.spine,
@@ -134,7 +138,7 @@ def check_numbers(spec: ModelSpec, warehouse: duckdb.DuckDBPyConnection) -> None
     Raises:
         ValueError: naming the column, the value and the event.
     """
-    far = {name: f"not isnan({name}::double) and abs({name}::double) > {MOST!r}" for name in spec.request}
+    far = {name: f"not isnan({name}::double) and abs({name}::double) > {MOST!r}" for name in spec.request_features}
     if not far:
         return
     counts = ", ".join(f"count_if({condition})" for condition in far.values())

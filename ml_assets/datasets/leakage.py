@@ -91,7 +91,7 @@ def _learned(spec: ModelSpec, dataset: DatasetRef) -> tuple[NDArray[np.float32],
     label = np.concatenate([rows.label for rows in parts]).astype(np.float64)
     sizes = np.concatenate([rows.sizes for rows in parts])
     group: IntArray = np.repeat(np.arange(len(sizes)), sizes)
-    relevant = (label >= spec.truth_grade).astype(np.float64)
+    relevant = (label >= spec.relevance_threshold).astype(np.float64)
     return np.concatenate([rows.x for rows in parts]), relevant if spec.ranks else label, group
 
 

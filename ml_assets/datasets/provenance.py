@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml_assets.config.keys import KeyForm
 from ml_assets.config.model_spec import RECORDED, ModelSpec
 from ml_assets.config.numbers import ANY, Bounds
+from ml_assets.config.renamed import todays_names
 from ml_assets.datasets.code import Parts, data_code, recorded_before, training_code, version_of
 from ml_assets.datasets.fingerprint import data_versions, described
 from ml_assets.datasets.labelled import REQUEST
@@ -77,7 +78,7 @@ class Provenance(BaseModel):
 
     def spec_then(self, spec: ModelSpec) -> ModelSpec:
         """The spec as it was; what was not recorded is as it is now."""
-        return ModelSpec.model_validate({**spec.model_dump(mode="json"), **self.spec}, context=RECORDED)
+        return ModelSpec.model_validate({**spec.model_dump(mode="json"), **todays_names(self.spec)}, context=RECORDED)
 
 
 def spec_of(version: VersionRef, spec: ModelSpec) -> ModelSpec:
@@ -153,7 +154,7 @@ def code_changes(then: Provenance, now: Parts) -> list[str]:
 def spec_changes(then: Provenance, spec: ModelSpec) -> list[str]:
     """Keys of the model's YAML that would make another booster now: "training.rounds: 250, now 300"."""
     current = {**described(spec), "training": spec.training.model_dump(mode="json")}
-    before, after = dict(_flat(then.spec)), dict(_flat(current))
+    before, after = dict(_flat(todays_names(then.spec))), dict(_flat(todays_names(current)))
     changed = [name for name in changed_keys(before, after) if name.split(".")[0] not in CUT] if before else []
     return [f"{name}: {before.get(name, 'unset')}, now {after.get(name, 'unset')}" for name in changed]
 

@@ -92,4 +92,4 @@ def numbers_of(spec: ModelSpec) -> dict[str, Bounds]:
     """What the contract of that table says of the numbers a request names."""
     table = table_of(spec)
     columns = table.columns if table else {}
-    return {name: columns[name].bounds for name in spec.request if name in columns}
+    return {name: columns[name].bounds for name in spec.request_features if name in columns}

@@ -197,7 +197,7 @@ def load_frame(dataset: DatasetRef, part: Part, features: Sequence[str], spec: M
     keys = [spec.entity, spec.time, spec.item]
     table = _read_rows(dataset, part, features, [*keys, spec.label, "group"])
     truth = pq.read_table(dataset.path / TRUTH, filters=[("split", "=", part.value)])
-    truth = truth.filter(pc.greater_equal(truth[spec.label], spec.truth_grade))
+    truth = truth.filter(pc.greater_equal(truth[spec.label], spec.relevance_threshold))
     catalogue = pq.read_table(dataset.path / ITEMS, filters=[("split", "=", part.value)])
     items = _distinct(table[spec.item], truth[spec.item], catalogue[spec.item])
     customers, decisions = _distinct(truth[spec.entity]), _distinct(truth[spec.time])

@@ -129,6 +129,15 @@ def read_result(path: Path) -> EvaluationResult:
     return EvaluationResult.model_validate_json(json.dumps(said))
 
 
+def is_sealed(path: Path) -> bool:
+    """Whether a `result.json` has a SHA-256 at all.
+
+    Raises:
+        AlteredResultError: when the file is no evaluation.
+    """
+    return _said(path)[1] is not None
+
+
 def seal_result(path: Path) -> None:
     """Let a `result.json` without a SHA-256 count as written.
 

@@ -234,7 +234,7 @@ def _notes(look: Look, measured: Measured, wanted: Wanted, roles: Roles) -> Iter
         yield f"only {measured.label.rarer} rows have the rarer {wanted.label}: expect wide intervals"
     for name in roles.leaking:
         strength = f"{wanted.label} ({measured.leaks[name]:.3f})"
-        yield f"WARNING {name} alone tells {strength}: put under known_after, not learned from"
+        yield f"WARNING {name} alone tells {strength}: put under post_outcome_columns, not learned from"
     if roles.constant:
         yield f"left out, one value only: {', '.join(roles.constant)}"
     if roles.unused:

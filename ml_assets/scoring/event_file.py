@@ -56,10 +56,10 @@ def columns_of(
     if not file.exists():
         raise FileNotFoundError(f"no file {file}")
     schema = _schema(file, source)
-    wanted = list(dict.fromkeys([spec.entity, *keys, *spec.request]))
+    wanted = list(dict.fromkeys([spec.entity, *keys, *spec.request_features]))
     mapped = source.mapped(schema.names, [*wanted, spec.time])
     time = spec.time if spec.time in {*schema.names, *mapped} else None
-    found = EventColumns(spec.entity, keys, spec.request, time, forms or {}, bounds or {}, source, mapped)
+    found = EventColumns(spec.entity, keys, spec.request_features, time, forms or {}, bounds or {}, source, mapped)
     if missing := [name for name in wanted if name not in {*schema.names, *mapped}]:
         raise UnfitFrameError(_lacking(file, spec, source, missing))
     if not is_csv(file):

@@ -151,7 +151,7 @@ def check(by: Scorer) -> None:
     from feature_repo.store import feature_names
 
     known = feature_names(by.store, by.spec.feature_service)
-    check_features(by.ref, [*(REQUEST + name for name in by.spec.request), *known])
+    check_features(by.ref, [*(REQUEST + name for name in by.spec.request_features), *known])
 
 
 def score_entities(

@@ -72,7 +72,7 @@ def _write_entities(by: Scorer, entities: Path) -> None:
         *(f"{sql} as {key}" for key, sql in keys_of(spec, join_keys(by.store, spec.feature_service)).items()),
         f"{spec.time}::timestamp as {EVENT_TIMESTAMP}",
         f"epoch({spec.time}::timestamp) as {NOW}",
-        *(f"{name}::double as {REQUEST}{name}" for name in spec.request),
+        *(f"{name}::double as {REQUEST}{name}" for name in spec.request_features),
     ]
     sql = _UNLABELLED.format(
         columns=", ".join(columns), spine=spec.spine, label=spec.label, time=spec.time, entity=spec.entity

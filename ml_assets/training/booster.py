@@ -123,14 +123,14 @@ class ValidationNdcg:
 
     name, higher = "ndcg_10", True
 
-    def __init__(self, frame: Frame, truth_grade: int, k: int = 10) -> None:
+    def __init__(self, frame: Frame, relevance_threshold: int, k: int = 10) -> None:
         sizes = frame.rows.sizes
         start = np.cumsum(sizes) - sizes
         row = frame.rows.group
         column: IntArray = np.arange(len(row)) - start[row]
         self._shape = (len(sizes), int(sizes.max(initial=0)))
         self._cell: IntArray = row * self._shape[1] + column
-        self._relevant = np.flatnonzero(frame.rows.label >= truth_grade)
+        self._relevant = np.flatnonzero(frame.rows.label >= relevance_threshold)
         self._group = row[self._relevant]
         self._earlier = np.arange(self._shape[1]) < column[self._relevant, None]
         self._discount = np.append(1.0 / np.log2(np.arange(2, k + 2)), 0.0)

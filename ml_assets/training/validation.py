@@ -61,6 +61,6 @@ def load_validation(spec: ModelSpec, dataset: DatasetRef) -> Validation:
     features = dataset.manifest.features
     if spec.ranks:
         frame = load_frame(dataset, Part.VALIDATION, features, spec)
-        return Validation(frame.rows, ValidationNdcg(frame, spec.truth_grade))
+        return Validation(frame.rows, ValidationNdcg(frame, spec.relevance_threshold))
     rows = load_rows(dataset, Part.VALIDATION, features, spec)
     return Validation(rows, RowMetric(rows.label.astype(np.float64), spec.task))

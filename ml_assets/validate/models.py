@@ -146,7 +146,7 @@ def _columns(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
         revenue = (spec.revenue,) if spec.revenue else ()
         named = {"entity": (spec.entity,), "item": (spec.item,), "time": (spec.time,), "label": (spec.label,)}
         return {**named, "revenue": revenue, "slices": spec.slices, **keys}
-    return {**spine_columns(spec), "known_after": spec.known_after, **keys}
+    return {**spine_columns(spec), "post_outcome_columns": spec.post_outcome_columns, **keys}
 
 
 def documented(model: str, models: Path = DBT_MODELS) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def build_bento(
         task=trained.task.value,
         keys=version.keys or join_keys_of(trained),
         forms=version.key_forms or key_forms_of(trained),
-        request=trained.request,
+        request=trained.request_features,
         bounds=version.bounds,
         feature_service=trained.feature_service,
         route=spec.serving.route,

@@ -57,9 +57,9 @@ attributes:
   entity: sale_id
   time: opens_at
   label: sold
-  request: [price, warmth]
-  known_after: [left_over]
-  cluster: event_day
+  request_features: [price, warmth]
+  post_outcome_columns: [left_over]
+  bootstrap_unit: event_day
   horizon_days: 1
   slices: [item]
   split: {train: 30, validation: 6, test: 10, holdout: 4, warmup_days: 3}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from project_copy import copy_project, python
 
-MISSPELT = {"cluster": "clustre", "trials": "trails", "validation": "validaton"}
+MISSPELT = {"bootstrap_unit": "bootstrap_unti", "trials": "trails", "validation": "validaton"}
 MODEL = """
-attributes.clustre: there is no such key; did you mean 'cluster'?
+attributes.bootstrap_unti: there is no such key; did you mean 'bootstrap_unit'?
 attributes.tuning.trails: there is no such key; did you mean 'trials'?
 attributes.monitoring.quality.delay_dais: there is no such key; did you mean 'delay_days'?
 attributes.split.validaton: there is no such key; did you mean 'validation'?

@@ -27,7 +27,7 @@ CROWDED = (
     .replace("label: sold", "label: crowded")
     .replace("How many pieces", "Whether many pieces")
     .replace("port_offset: 20", "port_offset: 21")
-    .replace("known_after: [left_over]", "known_after: [left_over, sold]")
+    .replace("post_outcome_columns: [left_over]", "post_outcome_columns: [left_over, sold]")
 )
 OLD_FORM = {"item": "ice", "price": 2.0, "warmth": 28.0}
 PRELUDE = """
@@ -252,8 +252,8 @@ def test_a_kept_champion_goes_on_when_the_yaml_changes(
     """A column that callers send becomes one that is known only afterwards; what serves was trained on it."""
     for model in MODELS:
         path = shop.project / "ml_assets" / "defs" / "models" / model / "defs.yaml"
-        text = path.read_text().replace("request: [price, warmth]", "request: [price]")
-        path.write_text(text.replace("known_after: [left_over", "known_after: [warmth, left_over"))
+        text = path.read_text().replace("request_features: [price, warmth]", "request_features: [price]")
+        path.write_text(text.replace("post_outcome_columns: [left_over", "post_outcome_columns: [warmth, left_over"))
     with Load(shop) as load:
         ran, night = shop.script(REDEPLOY + DAILY, last_day())
     assert (ran["failed"], night["failed"]) == ({}, {})

@@ -56,12 +56,18 @@ def test_defaults_fit_the_task() -> None:
     [
         ({"task": "binray"}, "'ranking', 'binary' or 'regression'"),
         ({"splt": {}}, "splt"),
-        ({"task": "ranking", "truth_grade": 31}, "truth_grade.*labels of 0 to 30"),
-        ({"task": "ranking", "truth_grade": 3, "training": {"params": {"label_gain": [0, 1, 3]}}}, "labels of 0 to 2"),
+        ({"task": "ranking", "relevance_threshold": 31}, "relevance_threshold.*labels of 0 to 30"),
+        (
+            {"task": "ranking", "relevance_threshold": 3, "training": {"params": {"label_gain": [0, 1, 3]}}},
+            "labels of 0 to 2",
+        ),
         ({"retrieval": {"total": 50}}, "retrieval\n  only for rankings"),
-        ({"task": "ranking", "request": ["fare"]}, "request\n  only for binary and regression"),
-        ({"request": ["fare", "tips"], "known_after": ["tips"]}, "tips is known only after the event"),
-        ({"request": ["label"]}, "'label' is the label"),
+        ({"task": "ranking", "request_features": ["fare"]}, "request_features\n  only for binary and regression"),
+        (
+            {"request_features": ["fare", "tips"], "post_outcome_columns": ["tips"]},
+            "tips is known only after the event",
+        ),
+        ({"request_features": ["label"]}, "'label' is the label"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_does(changes: dict[str, Any], said: str) -> None:
@@ -70,7 +76,7 @@ def test_what_does_not_fit_is_refused_with_what_does(changes: dict[str, Any], sa
 
 
 NO_RANKING = {
-    "item": "product_id", "truth_grade": 3, "revenue": None, "retrieval": {}, "release": {"enabled": False},
+    "item": "product_id", "relevance_threshold": 3, "revenue": None, "retrieval": {}, "release": {"enabled": False},
     "split": {"customers": 1000}, "training": {"negatives": 40}, "retraining": {"split": {"customers": 500}},
     "monitoring": {"quality": {"outcomes": "events"}},
 }  # fmt: skip
@@ -89,7 +95,7 @@ def test_a_key_that_does_nothing_is_refused_whatever_it_says(task: str, said: di
 @pytest.mark.parametrize(
     "said",
     [
-        {"request": []}, {"known_after": []}, {"cluster": None}, {"source": "chicago_taxi"},
+        {"request_features": []}, {"post_outcome_columns": []}, {"bootstrap_unit": None}, {"source": "chicago_taxi"},
         {"training": {"params": {"objective": "binary"}}},
     ],
 )  # fmt: skip
@@ -121,7 +127,7 @@ def numbers(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 def test_every_number_has_a_least_and_a_largest_value(name: str, field: FieldInfo) -> None:
     said = [type(each).__name__ for each in field.metadata]
     assert {"Ge", "Gt"} & {*said}, f"{name}: -5 must not pass"
-    assert {"Le", "Lt"} & {*said} or name == "truth_grade", f"{name}: 1e300 must not pass"
+    assert {"Le", "Lt"} & {*said} or name == "relevance_threshold", f"{name}: 1e300 must not pass"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_every_model_of_this_deployment_names_what_exists() -> None:
         ({"source": "chicago"}, "source: there is no source 'chicago'; allowed: shop, chicago_taxi"),
         ({"spine": "mart_taxi_spine"}, "did you mean mart_taxi_tips_spine"),
         ({"label": "tiped"}, "label: mart_taxi_tips_spine has no column tiped"),
-        ({"request": ("fare", "wind")}, "request: mart_taxi_tips_spine has no column wind"),
+        ({"request_features": ("fare", "wind")}, "request_features: mart_taxi_tips_spine has no column wind"),
         ({"feature_service": "product_recommender"}, "no column customer_id, product_id, by which the features"),
     ],
 )

@@ -35,7 +35,7 @@ def test_a_version_is_made_again_to_the_bit_and_nothing_is_published(
 
 
 def test_it_is_trained_as_it_was_not_as_the_yaml_says_now(settings: Settings, spec: ModelSpec, version: VersionRef):
-    now = spec.model_copy(update={"training": TrainingSpec(rounds=3, negatives=2, seed=99), "truth_grade": 1})
+    now = spec.model_copy(update={"training": TrainingSpec(rounds=3, negatives=2, seed=99), "relevance_threshold": 1})
     assert reproduce(settings, now, version.version).same
 
 

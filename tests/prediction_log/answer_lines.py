@@ -53,7 +53,7 @@ def event_spec(**changes: Any) -> ModelSpec:
     """A model that predicts the labels of `mart_events`, under the same name."""
     return ModelSpec(
         name=NAME, description="Predicts in tests.", task="binary", spine="mart_events", feature_service="features",
-        entity="event_id", time="happened_at", label="label", request=("size",), horizon_days=2, **changes,
+        entity="event_id", time="happened_at", label="label", request_features=("size",), horizon_days=2, **changes,
     )  # fmt: skip
 
 

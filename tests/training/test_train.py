@@ -111,7 +111,7 @@ def test_the_validation_metric_is_the_evaluations_own(spec: ModelSpec, dataset: 
     lists = np.full((frame.truth.groups, 20), -1)
     lists[frame.row_group[row], rank - 1] = frame.row_item[row]
     expected = np.nanmean(group_metrics(lists, frame.truth, frame.group_share(lists))["ndcg_10"])
-    assert ranker.ValidationNdcg(frame, spec.truth_grade).value(score) == pytest.approx(expected)
+    assert ranker.ValidationNdcg(frame, spec.relevance_threshold).value(score) == pytest.approx(expected)
 
 
 def test_a_feature_the_training_set_lacks_is_named(spec: ModelSpec, dataset: DatasetRef):

@@ -117,7 +117,7 @@ def _measured(
     with duckdb.connect(config={"threads": settings.threads, "memory_limit": settings.memory}) as connection:
         chosen = {**paths, "candidate": CANDIDATE, "popularity": POPULARITY, "part": part}
         connection.execute(_LISTS.format(**names), chosen)
-        values = {"truth": paths["truth"], "part": part, "grade": spec.truth_grade}
+        values = {"truth": paths["truth"], "part": part, "grade": spec.relevance_threshold}
         connection.execute(_HITS.format(**names), values)
         answers = "(select distinct prediction_id, contender, customer_id from listed)"
         connection.execute(f"create temp table answers as {answers_sql(answers, 'hits', k)}")

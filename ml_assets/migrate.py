@@ -1,0 +1,76 @@
+"""Take a project's YAML and its home along to today's code: `make migrate`.
+
+Keys of models that have another name now are renamed where they stand; comments and order stay. Versions and
+evaluations from before they were sealed are sealed when their content has the address they are named by. Nothing is
+trained, deployed or removed, and a second call finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from ml_assets.config.model_spec import MODELS, ModelSpec, model_specs
+from ml_assets.config.renamed import RENAMED
+from ml_assets.config.settings import Settings, load_settings
+from ml_assets.config.yaml_file import ConfigError
+from ml_assets.evaluation.evaluate import RESULT, evaluation_folder
+from ml_assets.evaluation.result import AlteredResultError, is_sealed, seal_result
+from ml_assets.registry.versions import SEAL, CorruptedVersionError, list_versions, seal_version
+from ml_assets.storage.files import write_text_atomically
+
+
+def main() -> int:
+    """Migrate this project and the home of the settings; 0 when all of it is as today's code reads it."""
+    try:
+        told = [line for path in sorted(MODELS.glob("*/defs.yaml")) for line in rename_keys(path)]
+        settings = load_settings()
+        told += [line for spec in model_specs() for line in seal_all(settings, spec)]
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print("\n".join(told) or "nothing to do: YAML and home are as this code reads them")
+    return int(any(line.startswith("refused") for line in told))
+
+
+def rename_keys(path: Path) -> list[str]:
+    """Rename a model's keys where they stand; what was done, as `file:line: old -> new`."""
+    lines, told = path.read_text().splitlines(keepends=True), []
+    for key in _former_keys(path):
+        at, column = key.start_mark.line, key.start_mark.column
+        before, after = lines[at][:column], lines[at][column:]
+        lines[at] = before + after.replace(key.value, RENAMED[key.value], 1)
+        told.append(f"{path}:{at + 1}: {key.value} -> {RENAMED[key.value]}")
+    if told:
+        write_text_atomically(path, "".join(lines))
+    return told
+
+
+def seal_all(settings: Settings, spec: ModelSpec) -> Iterator[str]:
+    """Seal what a home has of a model from before there were seals; what was done, or why it was refused."""
+    for path in list_versions(settings, spec.name):
+        try:
+            if not (path / SEAL).is_file():
+                seal_version(path)
+                yield f"{path}: sealed; its content has the address {path.name}"
+            result = evaluation_folder(settings, spec.name, path.name) / RESULT
+            if result.is_file() and not is_sealed(result):
+                seal_result(result)
+                yield f"{result}: sealed as it is now"
+        except (CorruptedVersionError, AlteredResultError) as error:
+            yield f"refused: {error}"
+
+
+def _former_keys(path: Path) -> Iterator[yaml.Node]:
+    """The keys below `attributes` that have another name now."""
+    for document in yaml.compose_all(path.read_text(), yaml.SafeLoader):
+        for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
+            if key.value == "attributes" and isinstance(value, yaml.MappingNode):
+                yield from (name for name, _ in value.value if name.value in RENAMED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
