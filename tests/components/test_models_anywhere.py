@@ -22,19 +22,21 @@ schedules = {each.name: [each.job.name] for each in repository.schedule_defs}
 
 def known(model):
     keys = [key for key in graph.get_all_asset_keys() if key.path[0] == model]
+    def said(texts):
+        return sorted(str(text).replace("mart_taxi_tips_spine", "SPINE").replace(model, "MODEL") for text in texts)
     def named(found):
-        return sorted(key.to_user_string().replace(model, "MODEL") for key in found if key in keys)
+        return said(key.to_user_string() for key in found if key in keys)
     def parts(key):
         node = graph.get(key)
         policy = node.freshness_policy_or_from_metadata
-        return {"group": node.group_name, "upstream": sorted(each.to_user_string() for each in node.parent_keys),
+        return {"group": node.group_name, "upstream": said(node.parent_keys),
                 "partitions": str(node.partitions_def), "kinds": sorted(node.kinds),
                 "tags": {name: value for name, value in node.tags.items() if name.startswith("ml_assets/")},
                 "freshness": str(policy), "backfill": str(node.backfill_policy)}
     in_jobs = {name: job.asset_layer.executable_asset_keys for name, job in jobs.items() if not name.startswith("__")}
     told = {
         "assets": {key.to_user_string(): parts(key) for key in keys},
-        "checks": sorted(str(key) for key in graph.asset_check_keys if key.asset_key in keys or model in key.name),
+        "checks": said(key for key in graph.asset_check_keys if key.asset_key in keys or key.name.startswith(f"{model}_")),
         "jobs": {name: named(found) for name, found in in_jobs.items() if named(found)},
         "targets": {name: sorted({each for job in of for each in named(in_jobs.get(job, ()))})
                     for name, of in {**sensors, **schedules}.items()},
