@@ -33,7 +33,8 @@ import yaml
 
 from benchmarks.forked import Work, forked, undisturbed
 from benchmarks.killed_home import contents, differences
-from ml_assets.config.model_spec import model_specs
+from ml_assets.config.component_files import DEFS
+from ml_assets.config.model_spec import model_specs, models
 from ml_assets.config.settings import PROJECT, SHOP, load_settings
 from ml_assets.storage.files import write_text_atomically
 
@@ -179,7 +180,7 @@ def _copy(folder: Path) -> Path:
     for name in ("pyproject.toml", "dagster.yaml"):
         shutil.copyfile(PROJECT / name, folder / name)
     (folder / "shops" / "drill.yaml").write_text(SMALL_SHOP)
-    spec = folder / "ml_assets" / "defs" / "models" / "product_recommender" / "defs.yaml"
+    spec = models(folder / DEFS.relative_to(PROJECT))["product_recommender"][1].file
     said = yaml.safe_load(spec.read_text())
     said["attributes"] |= SMALL_MODEL
     spec.write_text(yaml.safe_dump(said))

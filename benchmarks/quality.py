@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.config.model_spec import ModelSpec, SplitSpec, load_model_spec
+from ml_assets.config.model_spec import ModelSpec, SplitSpec, model_spec
 from ml_assets.config.settings import PROJECT, Settings, load_settings
 from ml_assets.config.source_spec import load_source
 from ml_assets.datasets.split import Part
@@ -60,7 +60,7 @@ def main() -> int:
 
 def protocol_spec() -> ModelSpec:
     """The shipped model under the protocol's split: 24 + 2 weeks before the first test week, and the season before."""
-    spec = load_model_spec(MODEL)
+    spec = model_spec(MODEL)
     split = SplitSpec(train=24, validation=2, test=8, holdout=0, same_season=True)
     return spec.model_copy(update={"split": split})
 

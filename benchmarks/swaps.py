@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.speed.home import free_port
 from benchmarks.swap_load import swap_under_load
-from ml_assets.config.model_spec import ModelSpec, load_model_spec
-from ml_assets.config.settings import PROJECT, Settings, load_settings
+from ml_assets.config.model_spec import ModelSpec, model_spec
+from ml_assets.config.settings import Settings, load_settings
 from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer
 from ml_assets.registry.versions import load_version, publish_version
 from ml_assets.retrieval.index import RetrievalIndex
@@ -32,7 +32,7 @@ MOVES, CLIENTS, CUSTOMERS = 100, 4, 40
 def main() -> int:
     """Serve the demo's shop from a home of its own, swap, and report."""
     demo = load_settings()
-    spec = load_model_spec(PROJECT / "ml_assets" / "defs" / "models" / MODEL / "defs.yaml")
+    spec = model_spec(MODEL)
     plain = {"holdback": 0.0, "exploration": 0.0, "feature_timeout_ms": 5000.0}  # a slow machine is no wrong answer
     spec = spec.model_copy(update={"serving": spec.serving.model_copy(update=plain)})
     served = require_pointer(pointer_path(demo, spec.name))

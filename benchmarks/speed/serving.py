@@ -23,8 +23,8 @@ from benchmarks.speed import child
 from benchmarks.speed.home import FULL, SMALL, demo_settings, free_port
 from benchmarks.speed.result import Result
 from benchmarks.speed.serving_servers import Server, bentoml, require_agreement, uvicorn
-from ml_assets.config.model_spec import ModelSpec, load_model_spec
-from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.model_spec import ModelSpec, model_spec
+from ml_assets.config.settings import Settings
 from ml_assets.registry.history import write_pointer
 from ml_assets.registry.pointer import Pointer, pointer_path, require_pointer
 from ml_assets.retrieval.index import RetrievalIndex
@@ -158,7 +158,7 @@ def _three(figures: Mapping[str, float]) -> dict[str, float]:
 
 def _shop(demo: Settings, work: Path, scratch: Path) -> Shop:
     """The demo's version, index and online store behind a pointer of their own; every customer asks the model."""
-    spec = load_model_spec(PROJECT / "ml_assets" / "defs" / "models" / MODEL / "defs.yaml")
+    spec = model_spec(MODEL)
     spec = spec.model_copy(update={"serving": spec.serving.model_copy(update={"holdback": 0.0, "exploration": 0.0})})
     pointer = require_pointer(pointer_path(demo, MODEL))
     settings = demo.model_copy(update={"home": scratch, "port": free_port()})

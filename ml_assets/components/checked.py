@@ -1,12 +1,13 @@
 """Attributes of a component's YAML are checked here: Dagster's own checks do not name the nearest key there is."""
 
-from pathlib import Path
 from typing import Self
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
-from ml_assets.config.yaml_file import ConfigError, validated
+from ml_assets.config.component_files import component_file
+from ml_assets.config.templates import filled
+from ml_assets.config.yaml_file import ConfigError, Part, validated
 
 
 class Attributes(BaseModel):
@@ -37,8 +38,9 @@ class Checked(dg.Component):
         Raises:
             ConfigError: a line for each wrong key or value.
         """
-        said = (attributes.model_extra if attributes else None) or {}
-        return cls.made(validated(cls.attributes(), said, [_file(context.path)], ("attributes",)), context)
+        said, part = (attributes.model_extra if attributes else None) or {}, _part(context)
+        said = said if issubclass(cls, dg.Resolvable) else filled(said, part, ("attributes",))  # else Dagster does
+        return cls.made(validated(cls.attributes(), said, [part], ("attributes",)), context)
 
     @classmethod
     def made(cls, attributes: BaseModel, context: dg.ComponentLoadContext) -> Self:
@@ -54,5 +56,7 @@ def config_error_in(error: BaseException) -> ConfigError | None:
     return cause
 
 
-def _file(path: Path) -> Path:
-    return path if path.is_file() else path / "defs.yaml"
+def _part(context: dg.ComponentLoadContext) -> Part:
+    """Where the component is said."""
+    path, number = context.component_path.file_path, context.component_path.instance_key
+    return Part(component_file(path) or path, number if isinstance(number, int) else 0)

@@ -9,13 +9,12 @@ import dagster as dg
 from ml_assets.components.checked import Checked
 from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
 from ml_assets.components.table_checks import table_checks
+from ml_assets.components.tags import LANDS, SOURCE
 from ml_assets.config.settings import SHOP, load_settings
 from ml_assets.config.source_spec import SourceSpec, TableSpec
 from ml_assets.config.sources import source_of, sources_beside
 
 LANDING = "landing"
-LANDS = "ml_assets/lands"
-"""Tag of the assets that bring rows of a source in, with the source's name; its landing job takes all that have it."""
 
 
 class EventSource(Checked, dg.Model, dg.Resolvable):
@@ -57,7 +56,7 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
     def _landing(self, source: SourceSpec) -> dg.AssetsDefinition:
         @dg.asset(
             key=self._key(LANDING), group_name=self.group, owners=[self.owner], kinds={"parquet"},
-            partitions_def=self._days(), backfill_policy=ONE_RUN,
+            tags={SOURCE: self.source}, partitions_def=self._days(), backfill_policy=ONE_RUN,
         )  # fmt: skip
         def landing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             """The simulated outside world: what the shop's systems export at the end of each day."""
@@ -81,7 +80,7 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
 
         @dg.asset(
             key=self._key(f"{table.name}_{LANDING}"), group_name=self.group, owners=[self.owner],
-            tags={LANDS: self.source}, kinds={taken.kind, "parquet"}, pool=f"landing_{table.name}",
+            tags={SOURCE: self.source, LANDS: self.source}, kinds={taken.kind, "parquet"}, pool=f"landing_{table.name}",
             backfill_policy=ONE_RUN,
             description=f"What {taken.named} has, as immutable raw files by day: each row, message or object once.",
         )  # fmt: skip
@@ -112,6 +111,7 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
             upstream.append(self._key(LANDING))
         shared: dict[str, Any] = {
             "group_name": self.group, "owners": [self.owner], "kinds": {"parquet", "duckdb"},
+            "tags": {SOURCE: self.source},
         }  # fmt: skip
         good = dg.AssetSpec(self._key(table.name), deps=upstream, description=table.description, **shared)
         bad = dg.AssetSpec(

@@ -10,6 +10,7 @@ from pydantic import Field
 from ml_assets.components.days import ONE_RUN
 from ml_assets.components.label_checks import label_checks, leak_check
 from ml_assets.components.pictures import picture
+from ml_assets.components.tags import MODEL, SOURCE
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import load_settings
 
@@ -32,10 +33,12 @@ class Cause(dg.Config):
 
 
 def model_asset(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`@dg.asset` for an asset of this model: key prefix, group and owner are the model's."""
+    """`@dg.asset` for an asset of this model: key prefix, group, owner and tags are the model's."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], backfill_policy=ONE_RUN, **options
-    )
+        key_prefix=spec.name, group_name=spec.name, owners=[spec.owner], backfill_policy=ONE_RUN,
+        tags={MODEL: spec.name, SOURCE: spec.source},
+        **options,
+    )  # fmt: skip
     return decorate
 
 

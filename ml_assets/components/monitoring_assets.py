@@ -10,21 +10,17 @@ import dagster as dg
 
 from ml_assets.components.daily_checks import Evaluations, Verdict, daily_check, each_day
 from ml_assets.components.days import ONE_RUN, days_of, source_hours, watched_days
+from ml_assets.components.tags import MODEL, SOURCE, WATCHES
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import load_settings
 from ml_assets.ingestion.days.ledger import days_between
 
 
-def monitoring_group(spec: ModelSpec) -> str:
-    """Column of the lineage graph in which a model is watched."""
-    return f"{spec.name}_monitoring"
-
-
 def watching(spec: ModelSpec, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for a daily asset that watches this model."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        key_prefix=spec.name, group_name=monitoring_group(spec), owners=[spec.owner],
-        backfill_policy=ONE_RUN,
+        key_prefix=spec.name, group_name=f"{spec.name}_monitoring", owners=[spec.owner],
+        backfill_policy=ONE_RUN, tags={MODEL: spec.name, SOURCE: spec.source, WATCHES: spec.name},
         **{"partitions_def": _days(spec), **options},
     )  # fmt: skip
     return decorate

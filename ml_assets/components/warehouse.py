@@ -9,6 +9,7 @@ import dagster as dg
 from ml_assets.components.checked import Checked
 from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
 from ml_assets.components.stale_checks import up_to_date
+from ml_assets.components.tags import SOURCE
 from ml_assets.config.settings import PROJECT, SHOP, Settings, load_settings
 from ml_assets.config.sources import source_of, sources_beside
 from ml_assets.execution.runs import REBUILD
@@ -63,6 +64,9 @@ class DbtWarehouse(Checked, dg.Model, dg.Resolvable):
 
             def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
                 return super().get_group_name(dbt_resource_props) if source == SHOP else source
+
+            def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+                return {**super().get_tags(dbt_resource_props), SOURCE: source}
 
             def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
                 return super().get_owners(dbt_resource_props) or [owner]

@@ -6,13 +6,16 @@ service, the benchmarks and the tests read the same truth as the assets do.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
+from ml_assets.config.component_files import DEFS, Component, model_components
 from ml_assets.config.lightgbm_parameters import wrong_parameters
 from ml_assets.config.model_config import (
     YEARS,
@@ -29,8 +32,8 @@ from ml_assets.config.model_config import (
 )
 from ml_assets.config.renamed import RENAMED
 from ml_assets.config.retrieval_config import RetrievalSpec
-from ml_assets.config.settings import PROJECT, SHOP
-from ml_assets.config.yaml_file import ConfigError, Loc, Strict, read_yaml, validated, wrong_keys
+from ml_assets.config.settings import SHOP
+from ml_assets.config.yaml_file import ConfigError, Loc, Part, Strict, place, validated, wrong_keys
 
 __all__ = [
     "DriftSpec",
@@ -45,9 +48,10 @@ __all__ = [
     "Task",
     "TrainingSpec",
     "TuningSpec",
-    "load_model_spec",
     "model_spec",
     "model_specs",
+    "models",
+    "read_model",
 ]
 
 
@@ -253,26 +257,40 @@ def _filled(given: Any, section: type[Strict], key: str, value: Any) -> Any:
     return {key: value, **(given or {})} if given is None or isinstance(given, Mapping) else given
 
 
-def load_model_spec(path: Path) -> ModelSpec:
-    """Read the `attributes` of a model's `defs.yaml`.
+def read_model(component: Component) -> ModelSpec:
+    """The model that a component describes.
 
     Raises:
-        FileNotFoundError: when there is no such file.
         ConfigError: naming file, line and key of all that is wrong, and what is allowed there.
     """
-    document = read_yaml(path)
-    if not isinstance(document, Mapping) or not isinstance(document.get("attributes"), Mapping):
-        raise ConfigError(f"{path}: a model's YAML has `type:` and `attributes:`, with the model's keys below")
-    return validated(ModelSpec, document["attributes"], [path], ("attributes",))
+    environment = tuple((name, os.environ.get(name)) for name in sorted(component.variables))
+    return _read_model(component, environment)
 
 
-MODELS = PROJECT / "ml_assets" / "defs" / "models"
+@lru_cache(maxsize=256)
+def _read_model(component: Component, _environment: tuple[tuple[str, str | None], ...]) -> ModelSpec:
+    return validated(ModelSpec, component.attributes(), [component.part], ("attributes",))
+
+
+def models(defs: Path = DEFS) -> dict[str, tuple[ModelSpec, Part]]:
+    """Every model under a folder of definitions by name, in order, with where it is said.
+
+    Raises:
+        ConfigError: naming file, line and key of what is wrong; files and lines of two models of one name.
+    """
+    found: dict[str, tuple[ModelSpec, Part]] = {}
+    for component in model_components(defs):
+        spec, part = read_model(component), component.part
+        if spec.name in found:
+            first, second = (place([each], ["attributes", "name"]) for each in (found[spec.name][1], part))
+            raise ConfigError(f"{second}: {spec.name!r} is the name of another model already: {first}; rename one")
+        found[spec.name] = spec, part
+    return dict(sorted(found.items()))
 
 
 def model_specs(source: str | None = None) -> tuple[ModelSpec, ...]:
     """The models of this deployment by name, of one source where it is given."""
-    specs = (load_model_spec(path) for path in sorted(MODELS.glob("*/defs.yaml")))
-    return tuple(spec for spec in specs if source in {None, spec.source})
+    return tuple(spec for spec, _ in models().values() if source in {None, spec.source})
 
 
 def model_spec(name: str) -> ModelSpec:
@@ -281,7 +299,7 @@ def model_spec(name: str) -> ModelSpec:
     Raises:
         KeyError: when there is none; it names those there are.
     """
-    known = {spec.name: spec for spec in model_specs()}
+    known = models()
     if name not in known:
         raise KeyError(f"no model {name!r}; there are: {', '.join(known)}")
-    return known[name]
+    return known[name][0]

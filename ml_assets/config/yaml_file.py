@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +26,14 @@ class Strict(BaseModel):
     """A frozen model that refuses keys it does not know, and numbers that are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One document of a YAML file that may have several, parted by `---`; they are counted from 0."""
+
+    file: Path
+    number: int = 0
 
 
 def nearest(said: str, known: Iterable[str]) -> str:
@@ -49,26 +59,53 @@ def read_yaml(path: Path) -> Any:
         FileNotFoundError: when there is no such file.
         ConfigError: when it is no YAML, or says a key twice: the first would do nothing.
     """
-    text = path.read_text()
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        for key in _twice(node):
-            raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: this key is there twice; keep one")
+    with _no_yaml_told(path):
+        text = path.read_text()
+        _refuse_twice(path, yaml.compose(text, yaml.SafeLoader))
         return yaml.safe_load(text)
+
+
+def read_parts(path: Path) -> list[tuple[Any, int]]:
+    """The content of each document of a file, by the safe loader, and the line on which it begins.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ConfigError: when it is no YAML, or says a key twice: the first would do nothing.
+    """
+    with _no_yaml_told(path):
+        text = path.read_text()
+        nodes = list(yaml.compose_all(text, yaml.SafeLoader))
+        for node in nodes:
+            _refuse_twice(path, node)
+        lines = [node.start_mark.line + 1 for node in nodes]
+        return list(zip(yaml.safe_load_all(text), lines, strict=True))
+
+
+@contextmanager
+def _no_yaml_told(path: Path) -> Iterator[None]:
+    """Say of what is no YAML on which line, and why."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: this is no YAML: {error.problem}") from None
+        quoted = '; a template is quoted: "{{ env.NAME }}"' if "unhashable" in str(error.problem) else ""
+        raise ConfigError(f"{path}:{mark.line + 1 if mark else 1}: this is no YAML: {error.problem}{quoted}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: this is no YAML: {error}") from None
 
 
-def validated(model: type[Model], content: Any, files: Sequence[Path], below: Loc = ()) -> Model:
+def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
+    for key in _twice(node):
+        raise ConfigError(f"{path}:{key.start_mark.line + 1}: {key.value}: this key is there twice; keep one")
+
+
+def validated(model: type[Model], content: Any, files: Sequence[Path | Part], below: Loc = ()) -> Model:
     """Check content against its model.
 
     Args:
         model: what may be said.
         content: as `read_yaml` gives it, below `below`.
-        files: the file it is of, then those it is laid upon.
+        files: the file (or its part) it is of, then those it is laid upon.
         below: where in the file the content begins.
 
     Raises:
@@ -80,15 +117,18 @@ def validated(model: type[Model], content: Any, files: Sequence[Path], below: Lo
         raise config_error(error, model, files, below) from None
 
 
-def config_error(error: ValidationError, model: type[BaseModel], files: Sequence[Path], below: Loc = ()) -> ConfigError:
+def config_error(
+    error: ValidationError, model: type[BaseModel], files: Sequence[Path | Part], below: Loc = ()
+) -> ConfigError:
     """What a validator complains about, a line for each wrong key or value; the arguments are those of `validated`."""
     found = [(each["loc"], _told(each, model)) for each in error.errors(include_url=False)]
     return ConfigError("\n".join(f"{place(files, (*below, *loc))}: {text}" for loc, text in found))
 
 
-def place(files: Sequence[Path], loc: Loc) -> str:
+def place(files: Sequence[Path | Part], loc: Loc) -> str:
     """`file:line: key.key`: where a key is said, in the first file that says most of it."""
-    found = [(file, *_found(yaml.compose(file.read_text(), yaml.SafeLoader), loc)) for file in files if file.is_file()]
+    parts = [each if isinstance(each, Part) else Part(each) for each in files]
+    found = [(part.file, *_found(_node(part), loc)) for part in parts if part.file.is_file()]
     dotted = ".".join(map(str, loc))
     if not found:
         return dotted
@@ -96,9 +136,14 @@ def place(files: Sequence[Path], loc: Loc) -> str:
     return f"{file}:{line}: {dotted}" if dotted else f"{file}:{line}"
 
 
+def _node(part: Part) -> yaml.Node | None:
+    nodes = list(yaml.compose_all(part.file.read_text(), yaml.SafeLoader))
+    return nodes[part.number] if part.number < len(nodes) else None
+
+
 def _found(node: yaml.Node | None, loc: Loc) -> tuple[int, int]:
     """Line of the deepest part of a place that the file has, and how deep that is."""
-    line, depth = 1, 0
+    line, depth = node.start_mark.line + 1 if node else 1, 0
     for part in loc:
         if isinstance(node, yaml.MappingNode):
             pairs = [(key, value) for key, value in node.value if key.value == str(part)]
@@ -117,6 +162,8 @@ def _twice(node: yaml.Node | None) -> Iterator[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # refused by the loader
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 yield key
             seen.add(key.value)

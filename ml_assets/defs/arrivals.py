@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime
 import dagster as dg
 from dagster._core.execution.stats import StepEventStatus
 
-from ml_assets.components.event_source import LANDS
 from ml_assets.components.table_checks import EVERY_DAY
+from ml_assets.components.tags import LANDS
 from ml_assets.config.ingestion_error import IngestionError
 from ml_assets.config.settings import SHOP, Settings, load_settings
 from ml_assets.config.source_spec import SourceSpec

@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from ml_assets.components.tags import MODEL, SOURCE
 from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.settings import SHOP, load_settings
 from ml_assets.config.sources import source_of, sources_beside
 from ml_assets.defs.jobs import TRAINED, Job, asset_jobs, groups_of, prune, retrained
 from ml_assets.defs.requests import (
     CHANGES,
-    MODEL,
     REASON,
     RUNNING,
     Answer,
@@ -79,14 +79,17 @@ def automation() -> dg.Definitions:
 
 
 def _renewed(context: dg.SensorEvaluationContext) -> Asked:
-    stale = stale_assets(context)
-    owner = _sources_of(context, stale)
+    stale, graph = stale_assets(context), _graph(context)
+
+    def of(key: dg.AssetKey, tag: str) -> str | None:
+        found: str | None = graph.get(key).tags.get(tag)
+        return found
 
     def data(source: str) -> Requests:
-        return _renew_data(context, source, [key for key in stale if owner[key] == source])
+        return _renew_data(context, source, [key for key in stale if (of(key, SOURCE) or SHOP) == source])
 
     def model(spec: ModelSpec) -> Requests:
-        old = [key for key in stale if key.path[0] == spec.name and key.path[-1] in TRAINED]
+        old = [key for key in stale if of(key, MODEL) == spec.name and key.path[-1] in TRAINED]
         if old and not busy(context.instance, {MODEL: spec.name}):
             reason = f"{old[0].to_user_string()} is older than {spec.retraining.max_age_days} days"
             yield retraining(spec, cause="age", reason=reason, run_key=_hourly(f"{spec.name} age"))
@@ -247,14 +250,6 @@ def _renew_data(context: dg.SensorEvaluationContext, source: str, stale: list[dg
         yield dg.SkipReason(f"{source}: a run that renews the data is under way")
     else:
         yield source_run(context, source, found, cause="freshness", run_key=_hourly(f"{source} freshness"))
-
-
-def _sources_of(context: dg.SensorEvaluationContext, keys: list[dg.AssetKey]) -> dict[dg.AssetKey, str]:
-    """Whose data each asset is made of."""
-    graph = _graph(context)
-    groups = {group: source for source in sources_beside() for group in groups_of(source)}
-    models = {spec.name: spec.source for spec in model_specs()}
-    return {key: models.get(key.path[0]) or groups.get(str(graph.get(key).group_name), SHOP) for key in keys}
 
 
 def _hourly(what: str) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from ml_assets.components.tags import MODEL
 from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.settings import SHOP, load_settings
 from ml_assets.config.sources import source_of, sources_beside
@@ -36,7 +37,7 @@ def with_freshness(defs: dg.Definitions) -> dg.Definitions:
     def policy(asset: dg.AssetSpec) -> dg.FreshnessPolicy | None:
         if asset.group_name in groups:
             return DAILY
-        model, name = specs.get(asset.key.path[0]), asset.key.path[-1]
+        model, name = specs.get(asset.tags.get(MODEL, "")), asset.key.path[-1]
         if model is None:
             return None
         return DAILY if name in refreshed(model) else trained_within(model) if name in TRAINED else None

@@ -1,6 +1,7 @@
 """The parts of the graph as jobs: a day of data, a model's life, its release, and the way back."""
 
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import TypeAlias
 
 import dagster as dg
@@ -8,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ml_assets.components.days import shop_days, source_days, source_hours, watched_days
 from ml_assets.components.model_assets import FEATURES
-from ml_assets.components.monitoring_assets import monitoring_group
+from ml_assets.components.tags import MODEL, WATCHES
 from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.settings import PROJECT, SHOP, Settings, load_settings
 from ml_assets.config.sources import sources_beside
@@ -83,6 +84,12 @@ def of_models(source: str, name: str) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(dg.AssetKey([spec.name, name]) for spec in model_specs(source)))
 
 
+def tagged(tag: str, source: str) -> dg.AssetSelection:
+    """The assets that have this tag with the name of a model of the source."""
+    parts = [dg.AssetSelection.tag(tag, spec.name) for spec in model_specs(source)]
+    return reduce(or_, parts, dg.AssetSelection.assets())
+
+
 def job_name(source: str, what: str) -> str:
     """What a job or sensor is called: the shop's as it is, another source's with its name before."""
     return what if source == SHOP else f"{source}_{what}"
@@ -125,22 +132,22 @@ def asset_jobs(settings: Settings) -> dict[str, Job]:
     """The jobs that materialize parts of the graph, by name; sensors and schedules name them as their targets."""
     days, hours = shop_days(settings), source_hours(settings, SHOP)
     data = dg.AssetSelection.groups(*DATA_GROUPS)
-    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(SHOP)))
+    models = tagged(MODEL, SHOP)
     logs = of_models(SHOP, "prediction_log")
     ranking = (spec.name for spec in model_specs(SHOP) if spec.ranks)
     releases = dg.AssetSelection.assets(*(dg.AssetKey([name, "release"]) for name in ranking))
-    watched = dg.AssetSelection.groups(*(monitoring_group(spec) for spec in model_specs(SHOP))) - logs
+    watched = tagged(WATCHES, SHOP)
     ingest = dg.define_asset_job(
         "ingest", data, partitions_def=days, executor_def=forked("ingest"),
         description="Land, check and publish days of raw data, and bring every dbt model up to them.",
     )  # fmt: skip
     train = dg.define_asset_job(
-        "train", dg.AssetSelection.groups(FEATURE_STORE) | (models - releases), partitions_def=days,
+        "train", dg.AssetSelection.groups(FEATURE_STORE) | (models - watched - releases), partitions_def=days,
         executor_def=forked("train"),
         description="Materialize the online store, train, evaluate, gate, deploy, and score all active customers.",
     )  # fmt: skip
     daily = dg.define_asset_job(
-        "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | renewed(SHOP) | watched,
+        "daily", data | dg.AssetSelection.groups(FEATURE_STORE) | renewed(SHOP) | (watched - logs),
         partitions_def=days, executor_def=forked("daily"),
         description="A new day: ingest it, renew features, index and deployment, and watch the models on it.",
     )  # fmt: skip
@@ -166,7 +173,7 @@ def _beside(settings: Settings, source: str) -> tuple[Job, ...]:
     """The jobs of a source beside the shop: its days, its models, and a day with what rests on it."""
     data, days = dg.AssetSelection.groups(source), source_days(settings, source)
     online = data & dg.AssetSelection.kind("feast")  # none where no model needs features
-    models = dg.AssetSelection.groups(*(spec.name for spec in model_specs(source)))
+    models = tagged(MODEL, source) - tagged(WATCHES, source)
     ingest = dg.define_asset_job(
         f"{source}_ingest", data - online, partitions_def=days, executor_def=forked("ingest"),
         description=f"Land, check and publish days of {source}, and bring its dbt models up.",
@@ -197,12 +204,11 @@ def _rebuild(settings: Settings, source: str, data: dg.AssetSelection) -> Job:
 
 def _watching(settings: Settings, source: str) -> list[Job]:
     """The jobs that watch the models of a source beside the shop, on the days and hours on which they are asked."""
-    groups = [monitoring_group(spec) for spec in model_specs(source)]
-    if not groups:
+    if not model_specs(source):
         return []
     logs = of_models(source, "prediction_log")
     watch = dg.define_asset_job(
-        f"{source}_watch", dg.AssetSelection.groups(*groups) - logs, partitions_def=watched_days(settings, source),
+        f"{source}_watch", tagged(WATCHES, source) - logs, partitions_def=watched_days(settings, source),
         executor_def=forked("watch"),
         description=f"What the services of {source} answered on a day: labels, drift, quality, skew, service level.",
     )  # fmt: skip

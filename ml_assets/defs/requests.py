@@ -14,7 +14,7 @@ from ml_assets.execution.dead_runs import end_if_dead
 from ml_assets.execution.runs import CAUSE, range_tags
 from ml_assets.ingestion.days.arrivals import Arrivals
 
-REASON, CHANGES, MODEL = (f"ml_assets/{name}" for name in ("reason", "changes", "model"))
+REASON, CHANGES = (f"ml_assets/{name}" for name in ("reason", "changes"))
 RUNNING = dg.DefaultSensorStatus.RUNNING
 BUSY = [
     dg.DagsterRunStatus.QUEUED,

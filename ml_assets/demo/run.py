@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from ml_assets.config.ingestion_error import IngestionError
-from ml_assets.config.model_spec import load_model_spec
 from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.config.source_spec import SourceSpec, load_source
 from ml_assets.demo.summary import MODEL, collect, show
@@ -37,7 +36,7 @@ def run_demo(settings: Settings) -> int:
         console.print(f"[red]{error}[/]")
         return 1
     failed = [run for run in runs if not run.succeeded]
-    if failed or not pointer_path(settings, load_model_spec(MODEL).name).exists():
+    if failed or not pointer_path(settings, MODEL).exists():
         _explain(console, failed or runs, settings)
         return 1
     summary = collect(settings, source, (first, last), runs, time.monotonic() - began)

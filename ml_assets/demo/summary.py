@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from ml_assets.config.model_spec import ModelSpec, load_model_spec
-from ml_assets.config.settings import PROJECT, Settings
+from ml_assets.config.model_spec import ModelSpec, model_spec
+from ml_assets.config.settings import Settings
 from ml_assets.config.source_spec import SourceSpec
 from ml_assets.datasets.split import Part
 from ml_assets.evaluation.evaluate import REPORT, RESULT, evaluation_folder
@@ -23,7 +23,7 @@ from ml_assets.registry.pointer import pointer_path, require_pointer
 from ml_assets.storage.warehouse import some_customers
 from serving.deploy.probe import Probe, about_customers, probe
 
-MODEL = PROJECT / "ml_assets" / "defs" / "models" / "product_recommender" / "defs.yaml"
+MODEL = "product_recommender"
 
 
 class Rows(BaseModel):
@@ -72,7 +72,7 @@ def collect(
         PointerError: when nothing is deployed.
         FileNotFoundError: when the champion was never evaluated.
     """
-    spec = load_model_spec(MODEL)
+    spec = model_spec(MODEL)
     pointer = require_pointer(pointer_path(settings, spec.name))
     folder = evaluation_folder(settings, spec.name, pointer.model_version)
     result = read_result(folder / RESULT)

@@ -163,7 +163,7 @@ def _checks(graph: Any) -> Iterator[str]:
             spec = graph.get_check_spec(key)
             said = " ".join((spec.description or "").split())
             blocking = "yes" if spec.blocking else ""
-            asset = _asset(key) if len(key.asset_key.path) > 1 else "<dbt model>"
+            asset = _asset(graph, key) if len(key.asset_key.path) > 1 else "<dbt model>"
             rows[f"| `{asset}` | `{_check(key.name)}` | {blocking} | {said} |"] = None
     yield from sorted(rows)
 
@@ -172,7 +172,7 @@ def _dbt_tests(graph: Any) -> Iterator[str]:
     tests: dict[str, list[str]] = {}
     for key in graph.asset_check_keys:
         if _of_dbt(graph, key):
-            tests.setdefault(_asset(key), []).append(f"`{key.name}`")
+            tests.setdefault(_asset(graph, key), []).append(f"`{key.name}`")
     for asset, names in sorted(tests.items()):
         yield f"| `{asset}` | {', '.join(sorted(names))} |"
 
@@ -187,9 +187,9 @@ def _check(name: str) -> str:
     return name if model is None else name.replace(model, "<model>", 1)
 
 
-def _asset(key: Any) -> str:
+def _asset(graph: Any, key: Any) -> str:
     """The asset's key, of one model or raw table for all."""
     first, *rest = key.asset_key.path
-    if first in {spec.name for spec in model_specs()}:
+    if "ml_assets/model" in graph.get(key.asset_key).tags:
         return "/".join(["<model>", *rest])
     return f"{first}/<table>" if first == "shop" else "/".join([first, *rest])

@@ -11,6 +11,9 @@ from tempfile import mkdtemp
 
 import yaml
 
+from ml_assets.config.component_files import DEFS, Component, model_components
+from ml_assets.config.settings import PROJECT
+from ml_assets.config.yaml_file import ConfigError
 from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.plan import Plan
 
@@ -41,8 +44,8 @@ def _taken(project: Path) -> Iterator[Taken]:
             yield Taken("source", path.stem, path)
         for table in content.get("tables") or ():
             yield Taken("table", table, path)
-    for path in sorted(project.glob("ml_assets/defs/models/*/defs.yaml")):
-        yield Taken("model", str((yaml.safe_load(path.read_text()).get("attributes") or {}).get("name")), path)
+    for each in _models(project):
+        yield Taken("model", str(each.attributes().get("name")), each.part.file)
     for path in sorted(project.glob("dbt_project/models/**/*.sql")):
         yield Taken("dbt model", path.stem, path)
     for path in sorted(project.glob("feature_repo/features/*.yaml")):
@@ -58,6 +61,13 @@ def _taken(project: Path) -> Iterator[Taken]:
         path = project / "feature_repo" / f"{file}.py"  # read as text: importing it takes Feast's nine seconds
         for name in re.findall(r'name="(\w+)"', path.read_text()) if path.exists() else ():
             yield Taken(kind, name, path)
+
+
+def _models(project: Path) -> list[Component]:
+    try:
+        return model_components(project / DEFS.relative_to(PROJECT))
+    except ConfigError as error:
+        raise ScaffoldError(f"nothing was written, a model that is there cannot be read:\n{error}") from None
 
 
 def check_names(plan: Plan, project: Path, files: Mapping[str, str]) -> None:
@@ -100,8 +110,8 @@ def _own(plan: Plan, project: Path, files: Mapping[str, str]) -> Iterator[Path]:
 
 def _is_own(plan: Plan, project: Path) -> bool:
     """Whether this model of this source is there already."""
-    model = project / f"ml_assets/defs/models/{plan.model}/defs.yaml"
-    return model.exists() and yaml.safe_load(model.read_text())["attributes"].get("source") == plan.source
+    said = (each.attributes() for each in _models(project))
+    return any((each.get("name"), each.get("source")) == (plan.model, plan.source) for each in said)
 
 
 def next_port_offset(project: Path, model: str) -> int:
@@ -111,17 +121,15 @@ def next_port_offset(project: Path, model: str) -> int:
         ScaffoldError: when all are taken.
     """
     used: dict[str, int] = {}
-    for path in sorted(project.glob("ml_assets/defs/models/*/defs.yaml")):
-        said = yaml.safe_load(path.read_text())["attributes"]
-        used[said["name"]] = int((said.get("serving") or {}).get("port_offset", 0))
+    for each in _models(project):
+        said = each.attributes()
+        used[str(said.get("name"))] = int((said.get("serving") or {}).get("port_offset", 0))
     if model in used:
         return used[model]
     newest = max([*used.values(), FIRST_OFFSET - 1]) + 1
     free = [offset for offset in [*range(newest, 100), *range(FIRST_OFFSET, 100)] if offset not in used.values()]
     if not free:
-        raise ScaffoldError(
-            "every port offset up to 99 is taken: give one to ml_assets/defs/models/*/defs.yaml by hand"
-        )
+        raise ScaffoldError("every port offset up to 99 is taken: give a model another one by hand")
     return int(free[0])
 
 

@@ -17,7 +17,7 @@ from feature_repo.declared import FEATURES, SHOP_SERVICES, declared, file_of, se
 from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.settings import PROJECT, SHOP
 from ml_assets.config.sources import sources_beside
-from ml_assets.config.yaml_file import ConfigError, Loc, nearest, place, read_yaml
+from ml_assets.config.yaml_file import ConfigError, Loc, Part, nearest, place, read_yaml
 from ml_assets.datasets.labelled_columns import spine_columns
 from ml_assets.datasets.split import split_decisions
 from ml_assets.metrics.metric_registry import metrics_of
@@ -25,20 +25,20 @@ from ml_assets.metrics.metric_registry import metrics_of
 DBT_MODELS = PROJECT / "dbt_project" / "models"
 
 
-def check_spec(spec: ModelSpec, file: Path | None = None, models: Path = DBT_MODELS) -> None:
+def check_spec(spec: ModelSpec, part: Part | None = None, models: Path = DBT_MODELS) -> None:
     """Refuse a spec that names what does not exist, or that what it names contradicts.
 
     Args:
         spec: the model.
-        file: its YAML, for the lines.
+        part: its YAML, for the lines.
         models: folder of the dbt models.
 
     Raises:
         ConfigError: naming every problem with file, line and key.
     """
-    files = [] if file is None else [file]
+    parts = [] if part is None else [part]
     found = [*_problems(spec, models), *_horizon(spec, models.parent), *_too_few_days(spec)]
-    problems = [f"{place(files, ['attributes', *key.split('.')])}: {text}" for key, text in found]
+    problems = [f"{place(parts, ['attributes', *key.split('.')])}: {text}" for key, text in found]
     if problems:
         raise ConfigError("\n".join([f"model {spec.name} cannot be built:", *problems]))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from feature_repo.declared import declared
-from ml_assets.config.model_spec import MODELS, load_model_spec
+from ml_assets.config.component_files import DEFS, component_files, components
+from ml_assets.config.model_spec import models, read_model
 from ml_assets.config.settings import SHOP, Settings
 from ml_assets.config.sources import source_of, sources_beside
 from ml_assets.config.yaml_file import ConfigError, config_error
@@ -20,12 +23,18 @@ def check_configuration(settings: Settings) -> None:
     Raises:
         ConfigError: every problem of the first kind that has any, with file, line and key.
     """
-    files = sorted(MODELS.glob("*/defs.yaml"))
-    _all(
-        sources_beside, lambda: _shop(settings), declared, *(lambda file=file: load_model_spec(file) for file in files)
-    )
-    checks = [lambda file=file: check_spec(load_model_spec(file), file) for file in files]
-    _all(check_features, *checks)
+    _all(sources_beside, lambda: _shop(settings), declared, *_models(DEFS))
+    _all(check_features, *(partial(check_spec, spec, part) for spec, part in models(DEFS).values()))
+
+
+def _models(defs: Path) -> Iterator[Callable[[], object]]:
+    """A look at each file of components, and at each model in it."""
+    for file in component_files(defs):
+        yield partial(components, file, defs)
+        try:
+            yield from (partial(read_model, each) for each in components(file, defs) if each.is_model)
+        except ConfigError:
+            continue  # told by the look before
 
 
 def _shop(settings: Settings) -> None:

@@ -16,15 +16,14 @@ from pydantic.fields import FieldInfo
 
 from feature_repo.declared import FEATURES
 from ml_assets.config.model_spec import (
-    MODELS,
     RECORDED,
     GateSpec,
     ModelSpec,
     ServingSpec,
     SplitSpec,
     Task,
-    load_model_spec,
-    model_specs,
+    model_spec,
+    models,
 )
 from ml_assets.config.sources import sources_beside
 from ml_assets.config.yaml_file import ConfigError
@@ -33,7 +32,8 @@ from ml_assets.datasets.provenance import Provenance
 from ml_assets.schemas import FOLDER, schemas
 from ml_assets.validate.models import check_features, check_spec
 
-TAXI = MODELS / "taxi_tips" / "defs.yaml"
+PART = models()["taxi_tips"][1]
+TAXI = PART.file
 
 
 def given(**changes: Any) -> dict[str, Any]:
@@ -145,8 +145,8 @@ def test_what_could_never_happen_is_refused(section: dict[str, Any], said: str) 
 
 
 def test_every_model_of_this_deployment_names_what_exists() -> None:
-    for spec in model_specs():
-        check_spec(spec, MODELS / spec.name / "defs.yaml")
+    for spec, part in models().values():
+        check_spec(spec, part)
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_every_model_of_this_deployment_names_what_exists() -> None:
     ],
 )
 def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(changes: dict[str, Any], said: str) -> None:
-    spec = load_model_spec(TAXI).model_copy(update=changes)
+    spec = model_spec("taxi_tips").model_copy(update=changes)
     (key,) = changes
     line = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(f"{key}:"))
     with pytest.raises(ConfigError) as told:
-        check_spec(spec, TAXI)
+        check_spec(spec, PART)
     assert said in str(told.value)
     assert f"{TAXI}:{line}: attributes.{key}: " in str(told.value)
 
@@ -187,10 +187,10 @@ def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(changes: dict
 def test_what_a_section_says_must_fit_the_task_and_the_other_models(
     changes: dict[str, Any], line: str, said: str
 ) -> None:
-    spec = load_model_spec(TAXI).model_copy(update=changes)
+    spec = model_spec("taxi_tips").model_copy(update=changes)
     at = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(line))
     with pytest.raises(ConfigError) as told:
-        check_spec(spec, TAXI)
+        check_spec(spec, PART)
     assert said in str(told.value)
     assert re.search(rf"{TAXI}:{at}: attributes\.\w+\.{line.partition(':')[0]}: ", str(told.value))
 
@@ -202,7 +202,7 @@ def test_the_schemas_for_editors_are_current() -> None:
 
 
 def test_files_name_their_schema(pytestconfig: pytest.Config) -> None:
-    for path in MODELS.glob("*/defs.yaml"):
+    for path in {part.file for _, part in models().values()}:
         first = path.read_text().splitlines()[0]
         named = Path(first.partition("$schema=")[2])
         assert (path.parent / named).resolve() == FOLDER / "model.json"
@@ -211,21 +211,21 @@ def test_files_name_their_schema(pytestconfig: pytest.Config) -> None:
 
 
 def test_a_horizon_that_dbt_does_not_have_is_told_with_both_places() -> None:
-    file = MODELS / "product_recommender" / "defs.yaml"
-    spec = load_model_spec(file).model_copy(update={"horizon_days": 14})
+    spec, part = models()["product_recommender"]
+    spec = spec.model_copy(update={"horizon_days": 14})
     with pytest.raises(ConfigError, match=r"horizon_days: 14 here.*form in 7 days: .*dbt_project\.yml:\d+: vars"):
-        check_spec(spec, file)
+        check_spec(spec, part)
 
 
 def test_a_split_that_no_calendar_has_is_told_with_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, source = load_model_spec(TAXI), sources_beside()["chicago_taxi"]
+    spec, source = model_spec("taxi_tips"), sources_beside()["chicago_taxi"]
     calendar = source.calendar.model_copy(update={"end": source.calendar.start + timedelta(days=199)})
     short = {"chicago_taxi": source.model_copy(update={"calendar": calendar})}
     monkeypatch.setattr("ml_assets.validate.models.sources_beside", lambda: short)
     with pytest.raises(ConfigError, match=r"split: .* at most 200 decisions .*say what fits: split: (\{.*\})") as told:
-        check_spec(spec, TAXI)
+        check_spec(spec, PART)
     fits = yaml.safe_load(str(told.value).split("split: ")[-1])
-    check_spec(spec.model_copy(update={"split": SplitSpec.model_validate(fits)}), TAXI)
+    check_spec(spec.model_copy(update={"split": SplitSpec.model_validate(fits)}), PART)
 
 
 def test_a_feature_that_its_table_lacks_is_told_with_file_and_line(tmp_path: Path) -> None:

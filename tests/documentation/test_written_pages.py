@@ -13,7 +13,7 @@ from dagster._core.instance.config import dagster_instance_config_schema
 from markdown import anchors, blocks, code, commands, links
 
 from ml_assets.__main__ import parser
-from ml_assets.config.model_spec import MODELS, ModelSpec
+from ml_assets.config.model_spec import ModelSpec, models
 from ml_assets.config.settings import PROJECT, VARIABLES
 from ml_assets.config.source_spec import merge, parse_source
 
@@ -28,7 +28,7 @@ RUN_AS_A_WHOLE = PROJECT / "docs" / "tutorial.md"
 """Its commands speak of what it creates: a test of its own runs them."""
 EXPORTED = re.findall(r'"(ML_ASSETS_\w+)":', (PROJECT / "ml_assets" / "config" / "settings.py").read_text())
 ENVIRONMENT = 'eval "$(.venv/bin/python -m ml_assets env)"'
-RECOMMENDER = MODELS / "product_recommender" / "defs.yaml"
+RECOMMENDER = models()["product_recommender"][1].file
 
 
 def _name(page: Path) -> str:

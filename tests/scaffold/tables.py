@@ -62,6 +62,12 @@ def flags(file: Path, **given: Any) -> argparse.Namespace:
     return argparse.Namespace(**{**vars(found), **asked})
 
 
+MODEL = """\
+type: ml_assets.components.TrainedModel
+attributes: {name: rain, serving: {port_offset: 12}}
+"""
+
+
 def bare_project(folder: Path) -> Path:
     """Folders of a project with one source, one model and its features, and nothing else."""
     for path, text in {
@@ -71,7 +77,7 @@ def bare_project(folder: Path) -> Path:
         "dbt_project/models/staging/stg_orders.sql": "select 1",
         "feature_repo/features/weather.yaml": "entities: {station: {}}\nviews: {station: {}}\nservices: {rain: {}}",
         "feature_repo/entities.py": 'customer = Entity(name="customer")',
-        "ml_assets/defs/models/rain/defs.yaml": "attributes: {name: rain, serving: {port_offset: 12}}",
+        "ml_assets/defs/models/rain/defs.yaml": MODEL,
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)

@@ -13,7 +13,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tables import bare_project, column, events, scaffolded, tree, write_csv, write_parquet
 
-from ml_assets.config.model_spec import load_model_spec
+from ml_assets.config.component_files import components
+from ml_assets.config.model_spec import ModelSpec, read_model
 from ml_assets.datasets.split import split_decisions
 from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.sizes import LEAST_DAYS, cut, windows_of
@@ -22,6 +23,13 @@ from ml_assets.scaffold.sizes import LEAST_DAYS, cut, windows_of
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return bare_project(tmp_path / "project")
+
+
+def written(project: Path, model: str) -> ModelSpec:
+    """The model that was scaffolded, as the definitions would read it."""
+    defs = project / "ml_assets/defs"
+    [component] = components(defs / "models" / model / "defs.yaml", defs)
+    return read_model(component)
 
 
 def test_each_column_has_its_role(project: Path, tmp_path: Path) -> None:
@@ -192,7 +200,7 @@ def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None
     made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=5)
     sql = (project / "dbt_project/models/visits/feat_lateness_person.sql").read_text()
     assert "event_day + 4 as event_day" in sql
-    assert load_model_spec(project / "ml_assets/defs/models/lateness/defs.yaml").horizon_days == made.horizon == 5
+    assert written(project, "lateness").horizon_days == made.horizon == 5
 
 
 @given(days=st.integers(LEAST_DAYS, 2000), horizon=st.integers(1, 14))
@@ -268,7 +276,7 @@ def test_any_columns_become_a_project_that_is_valid(
 def test_a_new_champion_is_not_too_old_at_once(project: Path, tmp_path: Path, days: int) -> None:
     rows = events(days, 3)
     made, _ = scaffolded(project, write_parquet(tmp_path / "visits.parquet", rows))
-    spec = load_model_spec(project / f"ml_assets/defs/models/{made.model}/defs.yaml")
+    spec = written(project, made.model)
     seen = sorted({row["at"].date() for row in rows})
     cut_now = split_decisions(seen, spec.split, seen[0], spec.horizon_days)
     known = max(cut_now.train + cut_now.validation)

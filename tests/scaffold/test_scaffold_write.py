@@ -56,6 +56,17 @@ def test_a_name_in_use_is_refused_before_anything_is_written(
     assert tree(project) == before
 
 
+def test_a_model_in_any_folder_has_its_name_and_its_port(project: Path, file: Path) -> None:
+    models = project / "ml_assets/defs/models"
+    models.rename(models.with_name("weather_team"))
+    with pytest.raises(ScaffoldError, match=r"weather_team/rain/defs.yaml: there is a model rain already"):
+        scaffolded(project, file, name="rain")
+    assert next_port_offset(project, "lateness") == 13
+    (models.with_name("weather_team") / "rain" / "defs.yaml").write_text("typ: ml_assets.components.TrainedModel")
+    with pytest.raises(ScaffoldError, match=r"(?s)cannot be read:.*defs.yaml:1: typ: there is no such key; did you"):
+        scaffolded(project, file, name="rain")
+
+
 def test_an_entity_in_use_is_refused(project: Path, file: Path) -> None:
     (project / "feature_repo/entities.py").write_text('Entity(name="lateness_person")')
     with pytest.raises(ScaffoldError, match=r"entities\.py: there is a feature entity lateness_person already"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.config.model_spec import MODELS
+from ml_assets.config.component_files import DEFS
 from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.config.yaml_file import ConfigError
 from ml_assets.validate import project as configuration
@@ -20,10 +20,10 @@ from ml_assets.validate.project import check_configuration
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the models' YAML."""
-    copy = tmp_path / "models"
-    shutil.copytree(MODELS, copy)
-    monkeypatch.setattr(configuration, "MODELS", copy)
-    return copy
+    copy = tmp_path / "defs"
+    shutil.copytree(DEFS, copy)
+    monkeypatch.setattr(configuration, "DEFS", copy)
+    return copy / "models"
 
 
 def change(file: Path, old: str, new: str) -> None:

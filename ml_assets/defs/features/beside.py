@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_assets.components.days import ONE_RUN
 from ml_assets.components.model_assets import FEATURES
+from ml_assets.components.tags import SOURCE
 from ml_assets.config.settings import load_settings
 from ml_assets.config.sources import sources_beside
 from ml_assets.defs.jobs import ONLINE_STORE
@@ -28,7 +29,7 @@ def _online(source: str) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]
 
     @dg.asset(
         key=dg.AssetKey([source, ONLINE_STORE]), deps=[FEATURES, *tables], group_name=source, owners=["team:data"],
-        kinds={"feast"}, pool="warehouse", backfill_policy=ONE_RUN,
+        tags={SOURCE: source}, kinds={"feast"}, pool="warehouse", backfill_policy=ONE_RUN,
     )  # fmt: skip
     def online_store() -> dg.MaterializeResult[Any]:
         """The newest feature values of every key of this source, ready for the model server."""

@@ -1,0 +1,10 @@
+"""Tags of assets that say what each belongs to: who asks goes by them, and takes no key or group apart."""
+
+MODEL = "ml_assets/model"
+"""Of every asset of a model, with its name."""
+WATCHES = "ml_assets/watches"
+"""Of the assets of a model that watch what it answers, with its name."""
+SOURCE = "ml_assets/source"
+"""Of every asset that holds data, with the source that the data is of, or that the model learns from."""
+LANDS = "ml_assets/lands"
+"""Of the assets that bring rows of a source in, with the source's name; its landing job takes all that have it."""
