@@ -35,8 +35,8 @@ from ml_assets.datasets.calendar import decisions_of, split_now
 from ml_assets.datasets.labelled import load_labelled
 from ml_assets.datasets.split import Part
 from ml_assets.evaluation.evaluate import judged
-from ml_assets.evaluation.gate import GateDecision, decide
-from ml_assets.evaluation.result import CANDIDATE, EvaluationResult
+from ml_assets.evaluation.gate import decision_of
+from ml_assets.evaluation.result import CANDIDATE, EvaluationResult, GateDecision
 from ml_assets.metrics.bootstrap import cluster_draws
 from ml_assets.metrics.metric_registry import metrics_of, sign
 from ml_assets.metrics.ranking import FloatArray, IntArray
@@ -117,7 +117,7 @@ def judge(spec: ModelSpec, settings: Settings, scratch: Settings, ends: date) ->
         days=(days[0], days[-1]),
         trained_on=learned,
         result=result,
-        decision=decide(result, cut.gate),
+        decision=decision_of(result, cut.gate),
         truth=frame.truth,
         own=scores[CANDIDATE],
         rivals={called: scores[name] for name in scores if (called := _called(name))},

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from ml_assets.config.model_spec import MODELS, ModelSpec, model_specs
+from ml_assets.config.component_files import MODEL, component_files
+from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.renamed import RENAMED
 from ml_assets.config.settings import Settings, load_settings
 from ml_assets.config.yaml_file import ConfigError
@@ -26,7 +27,7 @@ from ml_assets.storage.files import write_text_atomically
 def main() -> int:
     """Migrate this project and the home of the settings; 0 when all of it is as today's code reads it."""
     try:
-        told = [line for path in sorted(MODELS.glob("*/defs.yaml")) for line in rename_keys(path)]
+        told = [line for path in component_files() for line in rename_keys(path)]
         settings = load_settings()
         told += [line for spec in model_specs() for line in seal_all(settings, spec)]
     except ConfigError as error:
@@ -65,11 +66,17 @@ def seal_all(settings: Settings, spec: ModelSpec) -> Iterator[str]:
 
 
 def _former_keys(path: Path) -> Iterator[yaml.Node]:
-    """The keys below `attributes` that have another name now."""
+    """The keys below `attributes` of a model that have another name now."""
     for document in yaml.compose_all(path.read_text(), yaml.SafeLoader):
-        for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
-            if key.value == "attributes" and isinstance(value, yaml.MappingNode):
-                yield from (name for name, _ in value.value if name.value in RENAMED)
+        said = _keys(document)
+        kind, attributes = (said[name][1] if name in said else None for name in ("type", "attributes"))
+        if isinstance(kind, yaml.ScalarNode) and kind.value.endswith(f".{MODEL}"):
+            yield from (key for name, (key, _) in _keys(attributes).items() if name in RENAMED)
+
+
+def _keys(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    """Keys of a mapping by their text, each with its value."""
+    return {key.value: (key, value) for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
 
 
 if __name__ == "__main__":

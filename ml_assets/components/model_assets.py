@@ -239,11 +239,11 @@ def _gate_assets(spec: ModelSpec) -> list[dg.AssetsDefinition | dg.AssetChecksDe
     def beats_reference(evaluation: dict[str, Any]) -> dg.AssetCheckResult:
         """The candidate passes the champion gate, or is the champion already (warning only: the old one stays)."""
         from ml_assets.evaluation.evaluate import RESULT
-        from ml_assets.evaluation.gate import decide
+        from ml_assets.evaluation.gate import decision_of
         from ml_assets.evaluation.result import read_result
 
         result = read_result(Path(evaluation["path"]) / RESULT)
-        decision = decide(result, spec.gate)
+        decision = decision_of(result, spec.gate)
         kept = result.champion is not None
         whole = result.lacking is None  # else who was beaten is not who served
         return dg.AssetCheckResult(

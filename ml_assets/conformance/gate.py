@@ -17,8 +17,8 @@ from ml_assets.conformance.verdict import Finding, failed, judged, passed
 from ml_assets.datasets.split import LEARNED, Part
 from ml_assets.datasets.training_set import ROWS, DatasetRef
 from ml_assets.evaluation import evaluate
-from ml_assets.evaluation.gate import GateDecision, decide
-from ml_assets.evaluation.result import CANDIDATE
+from ml_assets.evaluation.gate import decision_of
+from ml_assets.evaluation.result import CANDIDATE, GateDecision
 from ml_assets.registry.versions import VersionRef, publish_version
 from ml_assets.training.train import fit
 
@@ -60,7 +60,7 @@ def _judged(subject: Context, version: VersionRef) -> tuple[GateDecision, dict[s
     """What the gate says of a version against the baselines, by the evaluation every candidate gets; its figures."""
     spec = subject.spec
     result, _ = evaluate.judged(spec, subject.settings, subject.dataset, version, parts=(Part.TEST,))
-    test, decision = result.parts[Part.TEST.value], decide(result, spec.gate)
+    test, decision = result.parts[Part.TEST.value], decision_of(result, spec.gate)
     gain = test.gains[result.reference][spec.gate.metric]
     figures = {
         spec.gate.metric: test.values[CANDIDATE][spec.gate.metric],

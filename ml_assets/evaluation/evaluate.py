@@ -18,7 +18,7 @@ from ml_assets.datasets.split import LEARNED, Part
 from ml_assets.datasets.training_set import DatasetRef
 from ml_assets.evaluation.evaluate_ranking import judge_lists
 from ml_assets.evaluation.evaluate_tabular import judge_rows
-from ml_assets.evaluation.gate import decide
+from ml_assets.evaluation.gate import decide, decision_of
 from ml_assets.evaluation.report import render
 from ml_assets.evaluation.result import (
     CANDIDATE,
@@ -102,7 +102,7 @@ def judged(
     *,
     parts: Sequence[Part] = EVALUATED,
 ) -> tuple[EvaluationResult, pa.Table]:
-    """The evaluation itself, and every contender's lists or predictions; writes and logs nothing.
+    """The evaluation itself, decided, and every contender's lists or predictions; writes and logs nothing.
 
     Of `parts` those are judged that the training set has; the test must be among them. All else as of `evaluate`.
     """
@@ -124,6 +124,7 @@ def judged(
         parts={part.value: summary for part, (summary, _) in found.items()},
         notes=_notes(dataset, rival),
     )
+    result = result.model_copy(update={"decision": decide(result, spec.gate)})
     return result, pa.concat_tables([lists for _, lists in found.values()])
 
 
@@ -193,7 +194,6 @@ def _publish(
 ) -> None:
     """Write the folder, the result last, and log to the version's run."""
     folder = evaluation_folder(settings, spec.name, version.version)
-    decision = decide(result, spec.gate)
     with replace_file(folder / LISTS) as aside:
         pq.write_table(lists, aside)
     if evidently:
@@ -201,7 +201,7 @@ def _publish(
 
         draw(spec, dataset, version, folder / EVIDENTLY)
     plots = settings.model_home(spec.name) / "plots" / version.version
-    page = render(spec, dataset, version, result, decision, plots=plots, scored=None if spec.ranks else lists)
+    page = render(spec, dataset, version, result, plots=plots, scored=None if spec.ranks else lists)
     write_text_atomically(folder / REPORT, page)
     write_result(folder / RESULT, result)
     client = open_mlflow(settings)
@@ -210,6 +210,6 @@ def _publish(
         for part, judged in result.parts.items()
         for metric, value in judged.values[CANDIDATE].items()
     }
-    log(client, version.run_id, metrics=numbers, tags={"gate": decision.reason})
+    log(client, version.run_id, metrics=numbers, tags={"gate": decision_of(result, spec.gate).reason})
     for file in (RESULT, REPORT):
         client.log_artifact(version.run_id, str(folder / file), "evaluation")

@@ -1,30 +1,16 @@
-"""The champion gate: pure arithmetic on an evaluation, and a reason a person can read."""
+"""The champion gate: pure arithmetic on an evaluation, and a reason a person can read.
+
+An evaluation is decided once, when it is made, and keeps its decision: whoever wants to know it asks `decision_of`.
+"""
 
 from __future__ import annotations
 
 from ml_assets.config.model_spec import GateSpec
 from ml_assets.datasets.split import Part
-from ml_assets.evaluation.result import CHAMPION, EvaluationResult, Frozen, Gain, PartResult
+from ml_assets.evaluation.result import CHAMPION, Check, EvaluationResult, Gain, GateDecision, PartResult
 
-
-class Check(Frozen):
-    """One condition of the gate; `ok` is None when there was nothing to judge, which holds no candidate back."""
-
-    name: str
-    ok: bool | None
-    detail: str
-
-
-class GateDecision(Frozen):
-    """Whether the candidate becomes champion, against whom it was judged, and why."""
-
-    candidate: str
-    champion: str | None
-    reference: str
-    promote: bool
-    reason: str
-    checks: tuple[Check, ...]
-    gain: Gain | None = None
+LATE = "decided now: the evaluation is from before decisions were stored"
+"""How the reason of a decision ends that its evaluation does not have."""
 
 
 def decide(evaluation: EvaluationResult, gate: GateSpec) -> GateDecision:
@@ -54,6 +40,20 @@ def decide(evaluation: EvaluationResult, gate: GateSpec) -> GateDecision:
     verdict = "beats" if promote else "does not displace"
     lacking = f"; {evaluation.lacking}" if evaluation.lacking else ""
     return _decision(evaluation, promote, f"{verdict} {against}: {said}{lacking}", checks, gain)
+
+
+def decision_of(evaluation: EvaluationResult, gate: GateSpec) -> GateDecision:
+    """What was decided when the evaluation was made, whatever the gate is by now.
+
+    An evaluation from before decisions were stored is decided by `gate` now, and the reason says so.
+
+    Raises:
+        KeyError: when it has to be decided, and has no test part or not the gate's metric.
+    """
+    if evaluation.decision is not None:
+        return evaluation.decision
+    decision = decide(evaluation, gate)
+    return decision.model_copy(update={"reason": f"{decision.reason}; {LATE}"})
 
 
 def _margin(gain: Gain, gate: GateSpec) -> Check:

@@ -12,7 +12,7 @@ from ml_assets.config.model_spec import ModelSpec
 from ml_assets.datasets.split import Part
 from ml_assets.datasets.training_set import DatasetRef
 from ml_assets.evaluation import charts
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.gate import decision_of
 from ml_assets.evaluation.result import CANDIDATE, EvaluationResult, PartResult
 from ml_assets.evaluation.tabular_charts import row_pictures
 from ml_assets.metrics.metric_registry import metrics_of, sign
@@ -33,7 +33,6 @@ def render(
     dataset: DatasetRef,
     version: VersionRef,
     result: EvaluationResult,
-    decision: GateDecision,
     *,
     plots: Path,
     scored: pa.Table | None = None,
@@ -44,8 +43,7 @@ def render(
         spec: the model.
         dataset: the training set.
         version: the candidate.
-        result: its evaluation.
-        decision: what the gate says of it.
+        result: its evaluation, with the gate's decision.
         plots: folder of the explanation's pictures; left out where absent.
         scored: of a binary or regression model, every contender's predictions.
     """
@@ -66,7 +64,7 @@ def render(
         manifest=dataset.manifest,
         version=version,
         result=result,
-        decision=decision,
+        decision=decision_of(result, spec.gate),
         test=result.parts[Part.TEST.value],
         columns=[(name, charts.label(name)) for name in columns],
         metric=charts.label(result.metric),

@@ -75,8 +75,31 @@ class PartResult(Frozen):
     slices: tuple[SliceResult, ...]
 
 
+class Check(Frozen):
+    """One condition of the gate; `ok` is None when there was nothing to judge, which holds no candidate back."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+class GateDecision(Frozen):
+    """Whether the candidate becomes champion, against whom it was judged, and why."""
+
+    candidate: str
+    champion: str | None
+    reference: str
+    promote: bool
+    reason: str
+    checks: tuple[Check, ...]
+    gain: Gain | None = None
+
+
 class EvaluationResult(Frozen):
-    """A candidate next to the champion and the baselines, on the same rows."""
+    """A candidate next to the champion and the baselines, on the same rows, and what the gate decided of it.
+
+    Evaluations from before decisions were stored have none: ask `gate.decision_of`.
+    """
 
     model: str
     version: str
@@ -89,6 +112,7 @@ class EvaluationResult(Frozen):
     parts: dict[str, PartResult]
     notes: tuple[str, ...] = ()
     inputs: str = ""
+    decision: GateDecision | None = None
 
     @property
     def lacking(self) -> str | None:

@@ -19,8 +19,8 @@ def contenders(result: EvaluationResult, part: str) -> list[str]:
 
 
 def markdown(result: EvaluationResult) -> str:
-    """Every part as a Markdown table: a row per contender, the gain over it with its interval last."""
-    blocks = []
+    """The gate's decision, then every part as a table: a row per contender, the gain over it with its interval last."""
+    blocks = [] if result.decision is None else [f"The candidate {result.version}: {result.decision.reason}"]
     for part, found in result.parts.items():
         metrics = [name for name in SHOWN if name in found.values[CANDIDATE]]
         head = [f"**{part}**", *metrics, f"gain in {result.metric}"]

@@ -23,6 +23,8 @@ from ml_assets.datasets.split import split_decisions
 from ml_assets.metrics.metric_registry import metrics_of
 
 DBT_MODELS = PROJECT / "dbt_project" / "models"
+_HORIZON = re.compile(r"\bhorizon_days\s*=\s*(\d+)")
+"""How SQL says when it knows a label: `{% set horizon_days = 5 %}`, or in a comment where nothing is to be set."""
 
 
 def check_spec(spec: ModelSpec, part: Part | None = None, models: Path = DBT_MODELS) -> None:
@@ -37,7 +39,7 @@ def check_spec(spec: ModelSpec, part: Part | None = None, models: Path = DBT_MOD
         ConfigError: naming every problem with file, line and key.
     """
     parts = [] if part is None else [part]
-    found = [*_problems(spec, models), *_horizon(spec, models.parent), *_too_few_days(spec)]
+    found = [*_problems(spec, models), *_horizon(spec, models), *_too_few_days(spec)]
     problems = [f"{place(parts, ['attributes', *key.split('.')])}: {text}" for key, text in found]
     if problems:
         raise ConfigError("\n".join([f"model {spec.name} cannot be built:", *problems]))
@@ -113,16 +115,31 @@ def _problems(spec: ModelSpec, models: Path) -> Iterator[tuple[str, str]]:
             yield key, f"{what}; its .yml documents {', '.join(columns)}"
 
 
-def _horizon(spec: ModelSpec, project: Path) -> Iterator[tuple[str, str]]:
-    """The labels of a ranking form in the days that dbt says."""
+def _horizon(spec: ModelSpec, models: Path) -> Iterator[tuple[str, str]]:
+    """That labels form in the days that dbt says: of a ranking in its variables, of the other tasks in their SQL."""
+    for days, where in _told_by_variable(models.parent) if spec.ranks else _told_by_sql(spec, models):
+        if days != spec.horizon_days:
+            said = f"{spec.horizon_days} here, but the labels form in {days} days: {where}; make both the same"
+            yield "horizon_days", said
+
+
+def _told_by_variable(project: Path) -> Iterator[tuple[int, str]]:
+    """The horizon that the spine of rankings is made with, and where it stands."""
     dbt = project / "dbt_project.yml"
-    days = read_yaml(dbt).get("vars", {}).get("horizon_days") if spec.ranks and dbt.is_file() else None
-    if days is not None and days != spec.horizon_days:
-        where = place([dbt], ["vars", "horizon_days"])
-        yield (
-            "horizon_days",
-            f"{spec.horizon_days} here, but the labels form in {days} days: {where}; make both the same",
-        )
+    days = read_yaml(dbt).get("vars", {}).get("horizon_days") if dbt.is_file() else None
+    if days is not None:
+        yield days, place([dbt], ["vars", "horizon_days"])
+
+
+def _told_by_sql(spec: ModelSpec, models: Path) -> Iterator[tuple[int, str]]:
+    """Each horizon that the spine or a table of features says it counts labels with, and where it stands."""
+    service = spec.feature_service
+    own = () if service in SHOP_SERVICES or service not in service_names() else file_of(service).tables(service)
+    for path in sorted(path for path in models.rglob("*.sql") if path.stem in {spec.spine, *own}):
+        text = path.read_text()
+        for found in _HORIZON.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            yield int(found.group(1)), f"{path}:{line}: horizon_days"
 
 
 def _too_few_days(spec: ModelSpec) -> Iterator[tuple[str, str]]:

@@ -59,7 +59,7 @@ run("bakery_train", {})
 """
 PROMOTE = """
 from ml_assets.storage.files import write_text_atomically
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.result import GateDecision
 from ml_assets.registry.mlflow_client import experiment, open_mlflow
 from ml_assets.registry.promote import apply_decision, champion
 from ml_assets.registry.versions import publish_version

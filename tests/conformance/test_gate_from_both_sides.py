@@ -16,6 +16,7 @@ from ml_assets.conformance import gate
 from ml_assets.conformance.context import Context
 from ml_assets.conformance.verdict import Outcome
 from ml_assets.datasets.training_set import ROWS
+from ml_assets.evaluation import evaluate
 from ml_assets.evaluation.gate import decide
 
 
@@ -41,7 +42,7 @@ def test_a_gate_that_lets_everything_pass_is_caught(champion: Context, monkeypat
     def rigged(evaluation: Any, rules: Any) -> Any:
         return decide(evaluation, rules).model_copy(update={"promote": True, "reason": "everybody is welcome"})
 
-    monkeypatch.setattr(gate, "decide", rigged)
+    monkeypatch.setattr(evaluate, "decide", rigged)
     found = gate.shuffled(champion)
     assert found.outcome is Outcome.FAILED
     assert "everybody is welcome" in found.text

@@ -20,7 +20,7 @@ from ml_assets.conformance.show import show
 from ml_assets.conformance.suite import ITEMS, Item, check_model, verdict_of
 from ml_assets.conformance.verdict import Conformance, Outcome, Verdict, failed, passed
 from ml_assets.datasets.training_set import DatasetRef
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.result import GateDecision
 from ml_assets.registry.promote import apply_decision, promotion_journal
 from ml_assets.storage import journal
 from ml_assets.training.train import train

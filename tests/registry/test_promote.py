@@ -12,7 +12,7 @@ import pytest
 
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import Settings
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.result import GateDecision
 from ml_assets.registry.mlflow_client import open_mlflow
 from ml_assets.registry.promote import (
     CHALLENGER,

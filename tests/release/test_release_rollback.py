@@ -11,7 +11,7 @@ import pytest
 from release_traffic import NAME, Shop, small_spec
 
 from ml_assets.config.settings import Settings
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.result import GateDecision
 from ml_assets.registry.mlflow_client import experiment, open_mlflow
 from ml_assets.registry.pointer import require_pointer, verify_pointer
 from ml_assets.registry.promote import apply_decision, champion, promotion_journal

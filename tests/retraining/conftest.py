@@ -12,7 +12,7 @@ from tiny_training_set import FRESH, LATER, small_spec, write_dataset
 from ml_assets.config.model_spec import ModelSpec, RetrainingSpec
 from ml_assets.config.settings import Settings
 from ml_assets.datasets.training_set import DatasetRef
-from ml_assets.evaluation.gate import GateDecision
+from ml_assets.evaluation.result import GateDecision
 from ml_assets.registry.promote import apply_decision
 from ml_assets.registry.versions import VersionRef, load_version, versions_home
 from ml_assets.training.train import train

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -13,11 +15,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tables import bare_project, column, events, scaffolded, tree, write_csv, write_parquet
 
+from feature_repo.declared import FeatureFile
 from ml_assets.config.component_files import components
 from ml_assets.config.model_spec import ModelSpec, read_model
+from ml_assets.config.yaml_file import ConfigError, read_yaml
 from ml_assets.datasets.split import split_decisions
 from ml_assets.scaffold.errors import ScaffoldError
 from ml_assets.scaffold.sizes import LEAST_DAYS, cut, windows_of
+from ml_assets.validate.models import check_spec
 
 
 @pytest.fixture
@@ -199,8 +204,28 @@ def test_a_file_beside_the_project_keeps_its_path(
 def test_a_label_known_later_counts_later(project: Path, tmp_path: Path) -> None:
     made, _ = scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=5)
     sql = (project / "dbt_project/models/visits/feat_lateness_person.sql").read_text()
-    assert "event_day + 4 as event_day" in sql
+    assert "{% set horizon_days = 5 %}" in sql
     assert written(project, "lateness").horizon_days == made.horizon == 5
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_a_horizon_is_the_same_in_the_yaml_and_in_the_sql(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, horizon: int
+) -> None:
+    scaffolded(project, write_csv(tmp_path / "visits.csv", events()), horizon_days=horizon)
+    own = FeatureFile.model_validate(read_yaml(project / "feature_repo/features/visits.yaml"))
+    monkeypatch.setattr("ml_assets.validate.models.service_names", lambda: tuple(own.services))
+    monkeypatch.setattr("ml_assets.validate.models.file_of", lambda service: own)
+    monkeypatch.setattr("ml_assets.validate.models.sources_beside", lambda: {"visits": SimpleNamespace(calendar=None)})
+    models, file = project / "dbt_project/models", project / "ml_assets/defs/models/lateness/defs.yaml"
+    (component,) = components(file, file.parents[2])
+    check_spec(read_model(component), component.part, models)
+    file.write_text(file.read_text().replace(f"horizon_days: {horizon}", "horizon_days: 9"))
+    where = re.escape(str(models / "visits/feat_lateness_person.sql"))
+    said = rf"defs\.yaml:\d+: attributes\.horizon_days: 9 here, but .* in {horizon} days: {where}:1: horizon_days; make"
+    (component,) = components(file, file.parents[2])
+    with pytest.raises(ConfigError, match=said):
+        check_spec(read_model(component), component.part, models)
 
 
 @given(days=st.integers(LEAST_DAYS, 2000), horizon=st.integers(1, 14))
