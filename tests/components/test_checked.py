@@ -39,7 +39,7 @@ def checked(project: Path, file: str, text: str) -> list[str]:
 
 def test_every_level_of_a_model(copied: Path) -> None:
     text = (copied / "ml_assets/defs/models/taxi_tips/defs.yaml").read_text()
-    for key in ("cluster", "trials", "validation"):
+    for key in ("bootstrap_unit", "trials", "validation"):
         assert f" {key}: " in text
         text = text.replace(f" {key}: ", f" {MISSPELT[key]}: ")
     text += "\n  monitoring: {quality: {delay_dais: 3}}\n"
