@@ -11,6 +11,11 @@ from ml_assets.config.templates import filled, templated
 from ml_assets.config.yaml_file import ConfigError, Part, validated
 
 
+def told(description: str) -> dg.Resolver:
+    """What an attribute means, as `dg utils inspect-component` shows it."""
+    return dg.Resolver.default(description=description)
+
+
 @cache
 def unchecked(model: type[BaseModel]) -> type[BaseModel]:
     """Attributes of any name and value, whose JSON schema is that of the model.

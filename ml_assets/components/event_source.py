@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
-from ml_assets.components.checked import Checked
+from ml_assets.components.checked import Checked, told
 from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
 from ml_assets.components.table_checks import table_checks
 from ml_assets.components.tags import LANDS, SOURCE
@@ -27,14 +27,10 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
     and drops the files.
     """
 
-    prefix: str = "shop"
-    """First part of the asset keys."""
-    group: str = "raw"
-    """Column of the lineage graph."""
-    owner: str = "team:data"
-    """Whom to ask."""
-    source: str = SHOP
-    """`shop`, or the name of a file of `sources/`."""
+    prefix: Annotated[str, told("first part of the asset keys")] = "shop"
+    group: Annotated[str, told("column of the lineage graph")] = "raw"
+    owner: Annotated[str, told("whom to ask")] = "team:data"
+    source: Annotated[str, told("`shop`, or the name of a file of `sources/`")] = SHOP
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset, one quarantine and five checks per table of the source."""
@@ -165,8 +161,7 @@ def _figures(report: IngestReport, start: date, end: date) -> tuple[dict[str, An
 class EventSources(Checked, dg.Model, dg.Resolvable):
     """Every source beside the shop: a file in `sources/` is enough, and its name is its prefix and its group."""
 
-    owner: str = "team:data"
-    """Whom to ask."""
+    owner: Annotated[str, told("whom to ask")] = "team:data"
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """What `EventSource` builds, for each of them."""
