@@ -13,7 +13,8 @@ from ml_assets.config.yaml_file import ConfigError, Part, validated
 
 def told(description: str) -> dg.Resolver:
     """What an attribute means, as `dg utils inspect-component` shows it."""
-    return dg.Resolver.default(description=description)
+    made: dg.Resolver = dg.Resolver.default(description=description)
+    return made
 
 
 @cache
