@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.declared import FeatureFile
+from ml_assets.config.component_files import MODEL, PACKAGE, TYPES
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import PROJECT
 from ml_assets.config.source_spec import SourceSpec
+from ml_assets.config.templates import templated
 from ml_assets.storage.files import write_text_atomically
 
+OBJECTS = ("requirements", "post_processing")
+"""What a component's YAML may have beside type and attributes."""
 FOLDER = PROJECT / "docs" / "schemas"
 
 
@@ -20,12 +24,17 @@ def schemas() -> dict[str, dict[str, Any]]:
     spec = ModelSpec.model_json_schema()
     definitions = spec.pop("$defs")
     model = {
-        "title": "A model: ml_assets/defs/models/<name>/defs.yaml",
+        "title": "A model: a defs.yaml in any folder under ml_assets/defs/",
         "type": "object",
-        "properties": {"type": {"const": "ml_assets.components.TrainedModel"}, "attributes": spec},
+        "properties": {
+            "type": {"enum": [f"{PACKAGE}.{MODEL}", f"{PACKAGE}.{TYPES[MODEL]}.{MODEL}"]},
+            "attributes": templated(spec),
+            **{key: {"type": "object", "description": "as of any component of Dagster's"} for key in OBJECTS},
+            "template_vars_module": {"type": "string", "description": "as of any component of Dagster's"},
+        },
         "required": ["type", "attributes"],
         "additionalProperties": False,
-        "$defs": definitions,
+        "$defs": {name: templated(each) for name, each in definitions.items()},
     }
     source = SourceSpec.model_json_schema(by_alias=True)
     source["properties"]["extends"] = {"type": "string", "description": "a file whose content this one is laid upon"}

@@ -1,19 +1,48 @@
 """Attributes of a component's YAML are checked here: Dagster's own checks do not name the nearest key there is."""
 
-from typing import Self
+from functools import cache
+from typing import Any, Self
 
 import dagster as dg
 from pydantic import BaseModel, ConfigDict
 
 from ml_assets.config.component_files import component_file
-from ml_assets.config.templates import filled
+from ml_assets.config.templates import filled, templated
 from ml_assets.config.yaml_file import ConfigError, Part, validated
 
 
-class Attributes(BaseModel):
-    """What a YAML says, unchecked: `dg check` looks at its JSON schema before the definitions are loaded."""
+def told(description: str) -> dg.Resolver:
+    """What an attribute means, as `dg utils inspect-component` shows it."""
+    made: dg.Resolver = dg.Resolver.default(description=description)
+    return made
 
-    model_config = ConfigDict(extra="allow")
+
+@cache
+def unchecked(model: type[BaseModel]) -> type[BaseModel]:
+    """Attributes of any name and value, whose JSON schema is that of the model.
+
+    `dg` shows the schema, and looks for keys that lack and values that cannot be before it loads the definitions. It
+    says of no key that it is unknown: whoever loads them does, with the nearest one there is.
+    """
+
+    class Attributes(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+        @classmethod
+        def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+            shown: dict[str, Any] = _opened(templated(model.model_json_schema(*arguments, **options)))
+            return shown
+
+    return Attributes
+
+
+def _opened(schema: Any) -> Any:
+    """A JSON schema that lets keys pass that it does not know."""
+    if isinstance(schema, list):
+        return [_opened(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _opened(each) for key, each in schema.items() if (key, each) != ("additionalProperties", False)}
 
 
 class Checked(dg.Component):
@@ -22,7 +51,7 @@ class Checked(dg.Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """Attributes of any name."""
-        return Attributes
+        return unchecked(cls.attributes())
 
     @classmethod
     def attributes(cls) -> type[BaseModel]:

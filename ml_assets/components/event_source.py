@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
-from ml_assets.components.checked import Checked
+from ml_assets.components.checked import Checked, told
 from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
 from ml_assets.components.table_checks import table_checks
 from ml_assets.components.tags import LANDS, SOURCE
 from ml_assets.config.settings import SHOP, load_settings
 from ml_assets.config.source_spec import SourceSpec, TableSpec
 from ml_assets.config.sources import source_of, sources_beside
+from ml_assets.ingestion.days.report import IngestReport
 
 LANDING = "landing"
 
@@ -26,14 +27,10 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
     and drops the files.
     """
 
-    prefix: str = "shop"
-    """First part of the asset keys."""
-    group: str = "raw"
-    """Column of the lineage graph."""
-    owner: str = "team:data"
-    """Whom to ask."""
-    source: str = SHOP
-    """`shop`, or the name of a file of `sources/`."""
+    prefix: Annotated[str, told("first part of the asset keys")] = "shop"
+    group: Annotated[str, told("column of the lineage graph")] = "raw"
+    owner: Annotated[str, told("whom to ask")] = "team:data"
+    source: Annotated[str, told("`shop`, or the name of a file of `sources/`")] = SHOP
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """One asset, one quarantine and five checks per table of the source."""
@@ -120,43 +117,51 @@ class EventSource(Checked, dg.Model, dg.Resolvable):
         )  # fmt: skip
 
         @dg.multi_asset(
-            name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=self._days(),
+            name=f"{self.prefix}_{table.name}", specs=[good, bad], partitions_def=self._days(), can_subset=True,
             backfill_policy=ONE_RUN, pool=f"lake_{table.name}",
         )  # fmt: skip
         def ingested(context: dg.AssetExecutionContext) -> Iterator[dg.Output[None]]:
+            from ml_assets.ingestion.days.ledger import read_report
             from ml_assets.ingestion.ingest import ingest
 
-            start, end = days_of(context)
-            report = ingest(source, table.name, load_settings(), start, end, progress=context.log.info)
-            counts: dict[str, Any] = {
-                "rows_in": report.rows_in,
-                "rows_left_out_by_derive": report.rows_left_out,
-                "first_day": start.isoformat(),
-                "last_day": end.isoformat(),
-            }
-            if report.notes:
-                counts["notes"] = "; ".join(report.notes)
-            if report.refused:
-                counts["not_published"] = dg.MetadataValue.json({str(each.day): each.text for each in report.refused})
-            published = [day.day for day in report.days]
-            reasons: dict[str, Any] = {
-                "reasons": dg.MetadataValue.json(report.reasons),
-                "first_of_each": dg.MetadataValue.json(dict(report.places)),
-                "share": report.quarantine_share,
-            }
-            for spec, rows, more in ((good, report.rows_good, {}), (bad, report.rows_quarantined, reasons)):
-                said = {**counts, "dagster/row_count": rows, **more}
-                output = dg.Output(None, output_name=spec.key.to_python_identifier(), metadata=said)
-                yield made_on(context, output, published)
+            (start, end), asked, settings = days_of(context), context.selected_asset_keys, load_settings()
+            if good.key in asked:
+                report = ingest(source, table.name, settings, start, end, progress=context.log.info)
+            else:  # rows are set aside when a day is published: of those that are, and publishing none
+                report = read_report(settings.lake, table.name, start, end)
+            for spec, said in zip((good, bad), _figures(report, start, end), strict=True):
+                if spec.key in asked:
+                    output = dg.Output(None, output_name=spec.key.to_python_identifier(), metadata=said)
+                    yield made_on(context, output, [day.day for day in report.days])
 
         return ingested
+
+
+def _figures(report: IngestReport, start: date, end: date) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is said of a table, and of its quarantine."""
+    counts: dict[str, Any] = {
+        "rows_in": report.rows_in,
+        "rows_left_out_by_derive": report.rows_left_out,
+        "first_day": start.isoformat(),
+        "last_day": end.isoformat(),
+    }
+    if report.notes:
+        counts["notes"] = "; ".join(report.notes)
+    if report.refused:
+        counts["not_published"] = dg.MetadataValue.json({str(each.day): each.text for each in report.refused})
+    reasons: dict[str, Any] = {
+        "reasons": dg.MetadataValue.json(report.reasons),
+        "first_of_each": dg.MetadataValue.json(dict(report.places)),
+        "share": report.quarantine_share,
+    }
+    good, bad = report.rows_good, report.rows_quarantined
+    return {**counts, "dagster/row_count": good}, {**counts, "dagster/row_count": bad, **reasons}
 
 
 class EventSources(Checked, dg.Model, dg.Resolvable):
     """Every source beside the shop: a file in `sources/` is enough, and its name is its prefix and its group."""
 
-    owner: str = "team:data"
-    """Whom to ask."""
+    owner: Annotated[str, told("whom to ask")] = "team:data"
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """What `EventSource` builds, for each of them."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from ml_assets.components.checked import Checked
 from ml_assets.components.model_assets import training_assets
+from ml_assets.components.model_scaffolder import ModelScaffolder
 from ml_assets.components.monitoring_assets import monitoring_assets
 from ml_assets.components.release_assets import release_assets
 from ml_assets.components.serving_assets import serving_assets
@@ -14,6 +15,7 @@ from ml_assets.components.spine_checks import spine_checks
 from ml_assets.config.model_spec import ModelSpec
 
 
+@dg.scaffold_with(ModelScaffolder)
 class TrainedModel(Checked):
     """A model as a YAML file, from its training set to its service and what watches it there.
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
-from ml_assets.components.checked import Checked
+from ml_assets.components.checked import Checked, told
 from ml_assets.components.days import ONE_RUN, days_of, made_on, source_days
 from ml_assets.components.stale_checks import up_to_date
 from ml_assets.components.tags import SOURCE
@@ -26,11 +26,9 @@ class DbtWarehouse(Checked, dg.Model, dg.Resolvable):
     The models of a source beside the shop lie in `models/<source>/`; they have its calendar and are its group.
     """
 
-    project: str = "dbt_project"
-    sources: str = SHOP
-    """Asset key prefix of the raw tables that dbt's source `lake` stands for."""
-    owner: str = "team:data"
-    """Whom to ask about a model that names nobody."""
+    project: Annotated[str, told("folder of the dbt project")] = "dbt_project"
+    sources: Annotated[str, told("asset key prefix of the raw tables that dbt's source `lake` stands for")] = SHOP
+    owner: Annotated[str, told("whom to ask about a model that names nobody")] = "team:data"
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Read the manifest (parsing the project first when it changed) and wire the models."""

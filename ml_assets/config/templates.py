@@ -14,6 +14,7 @@ from ml_assets.config.yaml_file import ConfigError, Loc, Part, place
 
 ALLOWED = """allowed in a model: "{{ env.NAME }}", "{{ env('NAME') }}", "{{ env('NAME', 'default') }}\""""
 _MARKS = ("{{", "{%", "{#")
+_TEMPLATE = r"\{\{"
 
 
 class Environment:
@@ -123,3 +124,27 @@ def _asks(node: Any) -> bool:
     fits = 1 <= len(node.args) <= 2 and named in ([], ["default"]) and not (node.dyn_args or node.dyn_kwargs)
     values = [each.value for each in given if isinstance(each, nodes.Const)]
     return fits and len(values) == len(given) <= 2 and isinstance(values[0], str)
+
+
+def templated(schema: Any) -> Any:
+    """A JSON schema that also takes a template wherever it takes a value."""
+    if isinstance(schema, list):
+        return [templated(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    below = ("properties", "$defs")
+    made = {
+        key: {name: templated(each) for name, each in value.items()}
+        if key in below
+        else templated(value)
+        if key in {"items", "anyOf", "oneOf", "prefixItems", "additionalProperties"}
+        else value
+        for key, value in schema.items()
+    }
+    kind = made.get("type")
+    if kind == "string" and {"enum", "pattern"} & made.keys():
+        said = made.pop("pattern", None) or f"^({'|'.join(map(re.escape, made.pop('enum')))})$"
+        return {**made, "pattern": f"{said}|{_TEMPLATE}"}
+    if kind in {"integer", "number", "boolean", "array"}:
+        return {**made, "type": [kind, "string"], "pattern": _TEMPLATE}
+    return made

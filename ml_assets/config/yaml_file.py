@@ -181,7 +181,12 @@ def _told(error: Any, model: type[BaseModel]) -> str:
         return f"there is no such key{nearest(str(error['loc'][-1]), known)}"
     said, value = str(error["msg"]).removeprefix("Value error, "), error.get("input")
     shown = isinstance(value, str | int | float) and len(str(value)) <= 60 and error["type"] != "value_error"
-    return f"{said}, not {value!r}" if shown else said
+    return f"{said}, not {value!r}" if shown else f"fill it in: {said}" if _is_empty(error) else said
+
+
+def _is_empty(error: Any) -> bool:
+    """Whether a key is there, and nothing behind it."""
+    return error.get("input", "") is None and str(error["type"]).endswith("_type")
 
 
 def _properties(root: Mapping[str, Any], schemas: list[Mapping[str, Any]], loc: Loc) -> set[str]:

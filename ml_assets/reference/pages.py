@@ -18,9 +18,10 @@ MADE = "<!-- Made by `make reference` from the code: edit the descriptions there
 
 MODEL = """# A model's YAML
 
-`ml_assets/defs/models/<name>/defs.yaml`: the `attributes` of the component `ml_assets.components.TrainedModel`. An
-unknown key, a missing one or a value out of range stops the definitions from loading, with file, line and key;
-`dg check defs` says so before anything runs.
+A `defs.yaml` in any folder under `ml_assets/defs/`: the `attributes` of the component
+`ml_assets.components.TrainedModel`. A file may hold several, parted by `---`. A value may be `"{{ env.NAME }}"` or
+`"{{ env('NAME', 'default') }}"`. An unknown key, a missing one or a value out of range stops the definitions from
+loading, with file, line and key; `dg check defs` says so before anything runs.
 Source: [`ml_assets/config/model_spec.py`](../../ml_assets/config/model_spec.py).
 
 """
@@ -63,6 +64,8 @@ model servers of the shop.
 ODD_VALUES = {"online_store_address": "path or text", "keep": "`kind=days`, comma between"}
 """What a setting takes that its type does not say."""
 MODEL_OPTION = "--model"
+MODEL_TAG = "ml_assets/model"
+"""Which assets of the graph are a model's."""
 CHECKS = """# Asset checks
 
 What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
@@ -190,6 +193,6 @@ def _check(name: str) -> str:
 def _asset(graph: Any, key: Any) -> str:
     """The asset's key, of one model or raw table for all."""
     first, *rest = key.asset_key.path
-    if "ml_assets/model" in graph.get(key.asset_key).tags:
+    if MODEL_TAG in graph.get(key.asset_key).tags:
         return "/".join(["<model>", *rest])
     return f"{first}/<table>" if first == "shop" else "/".join([first, *rest])

@@ -165,3 +165,15 @@ def test_a_day_of_another_source_renews_what_serves_and_trains_nothing(graph: An
     assert models == {"taxi_tips/service", "taxi_tips/deployment", "taxi_tips/batch_predictions"}
     rest = {key.to_user_string() for key in selected} - models
     assert rest == keys(graph, "chicago_taxi") | {"feast/definitions"}
+
+
+def test_each_asset_can_be_selected_alone(graph: Any) -> None:
+    from ml_assets.definitions import defs
+
+    repository, alone = defs().get_repository_def(), {}
+    for key in graph.get_all_asset_keys():
+        job = repository.get_implicit_job_def_for_assets([key])  # as `dagster asset materialize --select` does
+        assert job is not None
+        alone[key] = job.get_subset(asset_selection={key}).asset_layer.selected_asset_keys
+    assert alone == {key: {key} for key in graph.get_all_asset_keys()}
+    assert len(alone) > 50

@@ -243,6 +243,31 @@ def test_a_broken_day_turns_the_run_red_and_the_others_are_published(
     assert blocking == []
 
 
+def test_a_table_or_its_quarantine_is_materialized_alone(deployment: Settings, sell: Any, instance: Any) -> None:
+    sell(1, 0)
+    land(instance)
+    built = EventSource().build_defs(None)  # type: ignore[arg-type]  # the context is not used
+    everything = [*(built.assets or []), *(built.asset_checks or [])]
+
+    def only(name: str) -> tuple[bool, list[str], set[str]]:
+        """Whether it went well, what it materialized, and which assets were checked."""
+        done = dg.materialize(
+            everything, instance=instance, partition_key=str(day(0)), selection=[dg.AssetKey(["shop", name])],
+            raise_on_error=False,
+        )  # fmt: skip
+        made = [event.asset_key.path[-1] for event in done.get_asset_materialization_events() if event.asset_key]
+        return done.success, made, {each.asset_key.path[-1] for each in done.get_asset_check_evaluations()}
+
+    table = part(deployment.lake, "products", day(0))
+    assert only("products_quarantine") == (False, [], set())
+    assert not table.exists(), "nothing is published that was not asked for"
+    assert only("products") == (True, ["products"], {"products"})
+    assert only("events") == (True, ["events"], {"events"})
+    before = table.stat()
+    assert only("products_quarantine") == (True, ["products_quarantine"], set())
+    assert (table.stat().st_ino, table.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
 def test_each_source_has_a_sensor_and_the_shop_lands_only_its_own(deployment: Settings) -> None:
     sensors = {each.name: each for each in arriving().sensors or []}
     assert set(sensors) == {"arrivals_sensor", "chicago_taxi_arrivals_sensor"}

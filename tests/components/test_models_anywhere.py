@@ -36,9 +36,8 @@ def known(model):
     in_jobs = {name: job.asset_layer.executable_asset_keys for name, job in jobs.items() if not name.startswith("__")}
     told = {
         "assets": {key.to_user_string(): parts(key) for key in keys},
-        "checks": said(
-            key for key in graph.asset_check_keys if key.asset_key in keys or key.name.startswith(f"{model}_")
-        ),
+        "checks": said(each for each in graph.asset_check_keys
+                       if each.asset_key in keys or each.name.startswith(f"{model}_")),
         "jobs": {name: named(found) for name, found in in_jobs.items() if named(found)},
         "targets": {name: sorted({each for job in of for each in named(in_jobs.get(job, ()))})
                     for name, of in {**sensors, **schedules}.items()},
