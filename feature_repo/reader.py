@@ -67,7 +67,7 @@ class OnlineReader(FeatureReader):
         Raises:
             OnlineStoreError: when the store or the service is not there.
         """
-        self._path, self._patience = Path(path), patience
+        self._path, self.patience = Path(path), patience
         if not self._path.exists():
             raise OnlineStoreError(f"no online store at {path}: materialize it first")
         super().__init__(read_description(description_path(self._path), service))
@@ -134,7 +134,7 @@ class OnlineReader(FeatureReader):
         try:
             connection, deadline = self._connection()
             connection.execute("begin")
-            deadline.at = time.monotonic() + (self._patience or math.inf)
+            deadline.at = time.monotonic() + (self.patience or math.inf)
             try:
                 yield connection
             finally:
@@ -149,8 +149,8 @@ class OnlineReader(FeatureReader):
     def _connection(self) -> tuple[sqlite3.Connection, Deadline]:
         opened: tuple[sqlite3.Connection, Deadline] | None = getattr(self._local, "opened", None)
         if opened is None:
-            opened = wide_table.open_reader(self._path, self._patience or LOCKED), Deadline()
-            if self._patience:
+            opened = wide_table.open_reader(self._path, self.patience or LOCKED), Deadline()
+            if self.patience:
                 opened[0].set_progress_handler(opened[1].passed, STEPS)
             self._local.opened = opened
         return opened

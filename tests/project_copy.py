@@ -43,7 +43,7 @@ def run_script(source: str) -> str:
 
 def copy_project(folder: Path) -> Path:
     """Copy the project to `folder`, without what it has made; returns the folder."""
-    for name in FOLDERS:
+    for name in filter(lambda each: (PROJECT / each).is_dir(), FOLDERS):  # no source beside the shop: no folder
         ignored = shutil.ignore_patterns("__pycache__", "target", "logs")
         shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
     for name in ("pyproject.toml", "dagster.yaml"):

@@ -40,7 +40,7 @@ def shuffled(subject: Context) -> Finding:
     for seed in seeds:
         with subject.folder() as aside:
             relabelled = shuffle_labels(subject.spec, subject.dataset, aside / "shuffled", seed)
-            found[seed] = _judged(subject, _trained(subject, relabelled, seed))
+            found[seed] = _judged(subject, trained_aside(subject, relabelled, seed))
     through = [seed for seed, (decision, _) in found.items() if decision.promote]
     values = ", ".join(_number(figures[metric]) for _, figures in found.values())
     runs = {f"seed {seed}": {**figures, "gate": decision.reason} for seed, (decision, figures) in found.items()}
@@ -74,7 +74,7 @@ def _judged(subject: Context, version: VersionRef) -> tuple[GateDecision, dict[s
     return decision, figures
 
 
-def _trained(subject: Context, dataset: DatasetRef, seed: int) -> VersionRef:
+def trained_aside(subject: Context, dataset: DatasetRef, seed: int) -> VersionRef:
     """A version trained as the champion was, published aside."""
     version = subject.version
     fitted = fit(subject.spec, dataset, version.params)

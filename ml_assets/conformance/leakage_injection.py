@@ -51,7 +51,7 @@ def leaks(subject: Context) -> Finding:
     own = find_leaks(subject.spec, subject.dataset, subject.settings)
     with subject.folder() as aside:
         found = plant(subject, aside)
-    problem = f"the model's own features leak: {'; '.join(leak.text for leak in own)}" if own else _missed(found)
+    problem = f"the model's own features leak: {'; '.join(leak.text for leak in own)}" if own else missed(found)
     moment = (
         f"a row stamped with the moment of the event is refused ({found.leaks.get(NEVER_ALONE, '')})"
         if found.off_midnight
@@ -69,7 +69,7 @@ def leaks(subject: Context) -> Finding:
     )
 
 
-def _missed(found: Planted) -> str | None:
+def missed(found: Planted) -> str | None:
     """What went unnoticed, or None."""
     if LABEL not in found.leaks:
         return "a feature that is the label itself goes unnoticed"

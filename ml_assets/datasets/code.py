@@ -16,11 +16,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_assets.config.imports import imported
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import PROJECT
 from ml_assets.config.yaml_file import read_yaml
+
+if TYPE_CHECKING:
+    from feature_repo.declared import FeatureFile
 
 Parts = dict[str, str]
 
@@ -125,12 +129,10 @@ def _hash_of_python(file: Path, _: int) -> str:
 
 def _features(spec: ModelSpec, root: Path) -> Parts:
     """The declaration of the model's own features; the shop's are Python, among the modules of rankings."""
-    from feature_repo.declared import SHOP_SERVICES, declared
-
     service = spec.feature_service
-    if service in SHOP_SERVICES:
+    file = _feature_file(service, root)
+    if file is None:
         return {}
-    (file,) = [each for each in declared(root / "feature_repo" / "features").values() if service in each.services]
     views = {name: file.views[name] for name in file.services[service].views}
     entities = {name: file.entities[name] for view in views.values() for name in view.entities}
     said = [
@@ -140,15 +142,21 @@ def _features(spec: ModelSpec, root: Path) -> Parts:
     return {f"features {service}": _short(json.dumps(said, sort_keys=True))}
 
 
+def _feature_file(service: str, root: Path) -> FeatureFile | None:
+    """The file that declares a service; None of the shop's, which are Python."""
+    from feature_repo.declared import SHOP_SERVICES, declared
+
+    if service in SHOP_SERVICES:
+        return None
+    (file,) = [each for each in declared(root / "feature_repo" / "features").values() if service in each.services]
+    return file
+
+
 def _tables(spec: ModelSpec, root: Path) -> list[str]:
     """The dbt models that the model reads: its spine, the tables of its features, of a ranking also its history."""
-    from feature_repo.declared import SHOP_SERVICES, file_of
-
-    features = root / "dbt_project" / "models" / "features"
-    shop = [path.stem for path in features.glob("*.sql")]
-    tables = (
-        shop if spec.feature_service in SHOP_SERVICES else file_of(spec.feature_service).tables(spec.feature_service)
-    )
+    file = _feature_file(spec.feature_service, root)
+    shop = [path.stem for path in (root / "dbt_project" / "models" / "features").glob("*.sql")]
+    tables = shop if file is None else file.tables(spec.feature_service)
     named = set(re.findall(r"\w+", (root / HISTORY).read_text())) if spec.ranks else set()
     return sorted({spec.spine, *tables, *(named & _models(root).keys())})
 

@@ -65,10 +65,11 @@ def find_leaks(spec: ModelSpec, dataset: DatasetRef, settings: Settings) -> list
         dataset: its training set.
         settings: the deployment, whose feature store is asked again.
     """
-    return [*_alone(spec, dataset), *([] if spec.ranks else _at_the_event(spec, dataset, settings))]
+    return [*leaking_alone(spec, dataset), *([] if spec.ranks else _at_the_event(spec, dataset, settings))]
 
 
-def _alone(spec: ModelSpec, dataset: DatasetRef) -> list[Leak]:
+def leaking_alone(spec: ModelSpec, dataset: DatasetRef) -> list[Leak]:
+    """The features of which one alone, or only where it is missing, orders the labels."""
     features = dataset.manifest.features
     x, label, group = _learned(spec, dataset)
     found = []

@@ -92,7 +92,7 @@ def decisions_figure(result: EvaluationResult) -> Figure:
 def gains_figure(result: EvaluationResult, judged: PartResult, gate: GateSpec) -> Figure:
     """Gain over each other contender with its paired interval; the dashed line is the margin asked for."""
     rows = [(label(name), gains[result.metric]) for name, gains in judged.gains.items()]
-    return _forest(rows, f"gain in {label(result.metric)}", gate.margin, None)
+    return forest(rows, f"gain in {label(result.metric)}", gate.margin, None)
 
 
 def slices_figure(result: EvaluationResult, judged: PartResult, gate: GateSpec) -> Figure:
@@ -107,10 +107,11 @@ def slices_figure(result: EvaluationResult, judged: PartResult, gate: GateSpec) 
         )
         for one in shown
     ]
-    return _forest(rows, f"gain in {label(result.metric)} over {label(result.reference)}", None, -gate.slice_tolerance)
+    return forest(rows, f"gain in {label(result.metric)} over {label(result.reference)}", None, -gate.slice_tolerance)
 
 
-def _forest(rows: Sequence[tuple[str, Gain]], title: str, margin: float | None, tolerance: float | None) -> Figure:
+def forest(rows: Sequence[tuple[str, Gain]], title: str, margin: float | None, tolerance: float | None) -> Figure:
+    """Gains with their intervals below each other, by name; the margin and the tolerated loss as lines."""
     figure = new_figure(9.6, 0.27 * len(rows) + 1.1)
     axes = figure.subplots()
     for height, (_, gain) in enumerate(reversed(rows)):

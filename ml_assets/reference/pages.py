@@ -10,6 +10,7 @@ from typing import Any
 from ml_assets.config.keep import Keep
 from ml_assets.config.model_spec import ModelSpec, model_specs
 from ml_assets.config.settings import PROJECT, VARIABLES, Settings
+from ml_assets.config.sources import sources_beside
 from ml_assets.reference.schema import default_text, sections, value_text
 from ml_assets.storage.files import write_text_atomically
 
@@ -69,8 +70,8 @@ MODEL_TAG = "ml_assets/model"
 CHECKS = """# Asset checks
 
 What the graph checks by itself. A *blocking* check that fails stops what lies downstream in the same run, and a failed
-check of severity `error` on data holds retraining back. `<model>` stands for each model, `<table>` for each raw table
-of the shop, `<dbt model>` for each of dbt.
+check of severity `error` on data holds retraining back. `<model>` stands for each model, `<source>` for each source
+beside the shop, `<table>` for each raw table, `<dbt model>` for each of dbt.
 
 | asset | check | blocking | what it holds |
 |---|---|---|---|
@@ -79,7 +80,7 @@ DBT = """
 ## Tests of the dbt models
 
 Each dbt test is a check of its asset, and blocks at severity `error`. They are declared in the `.yml` beside the model
-under [`dbt_project/models/`](../../dbt_project/models).
+under [`dbt_project/models/`](../../dbt_project/models). These are the shop's; a source beside it has its own.
 
 | asset | tests |
 |---|---|
@@ -174,7 +175,7 @@ def _checks(graph: Any) -> Iterator[str]:
 def _dbt_tests(graph: Any) -> Iterator[str]:
     tests: dict[str, list[str]] = {}
     for key in graph.asset_check_keys:
-        if _of_dbt(graph, key):
+        if _of_dbt(graph, key) and graph.get(key.asset_key).group_name not in sources_beside():
             tests.setdefault(_asset(graph, key), []).append(f"`{key.name}`")
     for asset, names in sorted(tests.items()):
         yield f"| `{asset}` | {', '.join(sorted(names))} |"
@@ -191,8 +192,10 @@ def _check(name: str) -> str:
 
 
 def _asset(graph: Any, key: Any) -> str:
-    """The asset's key, of one model or raw table for all."""
+    """The asset's key, of one model, source or raw table for all."""
     first, *rest = key.asset_key.path
     if MODEL_TAG in graph.get(key.asset_key).tags:
         return "/".join(["<model>", *rest])
+    if first in sources_beside():
+        return "/".join(["<source>", *(rest if rest == ["online_store"] else ["<table>"])])
     return f"{first}/<table>" if first == "shop" else "/".join([first, *rest])

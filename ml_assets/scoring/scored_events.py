@@ -184,7 +184,7 @@ def score_entities(
         training_frame(by.store, service, entities, joined)
     total = pq.read_metadata(joined).num_rows
     views = keys_by_view(by.store, service)
-    pieces = partial(_pieces, joined, by.ref.features, feature_names(by.store, service), rows, views=views)
+    pieces = partial(pieces_of, joined, by.ref.features, feature_names(by.store, service), rows, views=views)
 
     def told(done: int) -> None:
         if progress:
@@ -212,7 +212,7 @@ def count_unknown(out: Path) -> dict[str, int]:
     return dict(sorted(counted.items()))
 
 
-def _pieces(
+def pieces_of(
     frame: Path,
     wanted: Sequence[str],
     joined: Sequence[str],
@@ -225,7 +225,7 @@ def _pieces(
     columns = list(dict.fromkeys([ID, EVENT_TIMESTAMP, *joined, *wanted]))
     for table in _even(batches(frame, columns, start, rows), rows):
         start += len(table)
-        yield Piece(start, partial(_load, table, wanted, joined, views or {}))
+        yield Piece(start, partial(loaded_piece, table, wanted, joined, views or {}))
 
 
 def _even(found: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -240,7 +240,7 @@ def _even(found: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def _load(
+def loaded_piece(
     table: pa.Table, wanted: Sequence[str], joined: Sequence[str], views: Mapping[str, Sequence[str]]
 ) -> tuple[pa.Table, pa.Table]:
     """Id, time and what is known of the keys; the features as the booster takes them.

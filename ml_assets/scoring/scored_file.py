@@ -68,7 +68,7 @@ def score_file(
     with work_folder(out, inputs) as work:
         if (known := published(out, inputs)) is not None:
             return known
-        pieces = partial(_pieces, frame, list(keys), list(Predictor(ref).used), rows)
+        pieces = partial(pieces_of, frame, list(keys), list(Predictor(ref).used), rows)
 
         def told(done: int) -> None:
             if progress:
@@ -109,7 +109,7 @@ def is_number(kind: pa.DataType) -> bool:
     return any(is_one(kind) for is_one in asked)
 
 
-def _pieces(frame: Path, keys: list[str], features: list[str], rows: int, start: int) -> Iterator[Piece]:
+def pieces_of(frame: Path, keys: list[str], features: list[str], rows: int, start: int) -> Iterator[Piece]:
     """The file from row `start` on in pieces of whole groups.
 
     A piece ends with the last group that ends within its `rows`, or with the first group where that is larger.

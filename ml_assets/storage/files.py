@@ -82,12 +82,12 @@ def publish_folder(path: Path) -> Iterator[Path]:
 def _aside(path: Path) -> Path:
     """A name of its own beside `path`, in a folder without what killed writers have left there long ago."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
+    sweep(path.parent)
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
 @lru_cache(maxsize=1024)
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove what killed writers have left in a folder; once in a process."""
     for left in folder.glob(".*.tmp"):
         with suppress(OSError):  # another one removes it too

@@ -67,7 +67,7 @@ class ServerHandle(BaseModel):
             process = psutil.Process(self.pid)
         except psutil.NoSuchProcess:
             return False
-        return process.create_time() == self.created and _runs(process)
+        return process.create_time() == self.created and still_runs(process)
 
 
 def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerHandle:
@@ -229,7 +229,7 @@ def _stop(settings: Settings, model: str) -> bool:
     handle = status(settings, model)
     first = [psutil.Process(handle.pid)] if handle else []
     family = _family(first, settings.bentoml_home / "bentos" / model)
-    scratches = {found for process in family if (found := _scratch(process))}
+    scratches = {found for process in family if (found := scratch_of(process))}
     _end(first)
     _end(family)
     last = _last(settings, model)
@@ -254,7 +254,7 @@ def _family(first: Sequence[psutil.Process], bentos: Path) -> list[psutil.Proces
     return list(family.values())
 
 
-def _scratch(process: psutil.Process) -> Path | None:
+def scratch_of(process: psutil.Process) -> Path | None:
     """The scratch folder that a server has made, or was given."""
     try:
         command = process.cmdline()
@@ -265,7 +265,7 @@ def _scratch(process: psutil.Process) -> Path | None:
     return Path(found) if found else None
 
 
-def _runs(process: psutil.Process) -> bool:
+def still_runs(process: psutil.Process) -> bool:
     """Whether a process still works; one that ended but was not reaped by its parent yet does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -276,10 +276,10 @@ def _runs(process: psutil.Process) -> bool:
 def _end(processes: Sequence[psutil.Process]) -> None:
     """Ask processes to end, and kill those that do not within the grace period."""
     for signal in (psutil.Process.terminate, psutil.Process.kill):
-        left = [process for process in processes if _runs(process)]
+        left = [process for process in processes if still_runs(process)]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 signal(process)
         deadline = time.monotonic() + GRACE_SECONDS
-        while any(_runs(process) for process in left) and time.monotonic() < deadline:
+        while any(still_runs(process) for process in left) and time.monotonic() < deadline:
             time.sleep(PAUSE)

@@ -129,6 +129,10 @@ class PredictionLog:
                 break
         return batch
 
+    def waiting(self) -> int:
+        """How many records nobody has begun to write yet."""
+        return self._queue.qsize()
+
     def _write(self, batch: Sequence[dict[str, Any]]) -> bool:
         if self._space.problem():
             return False

@@ -76,7 +76,7 @@ class Router:
             Refusal: 503 when nothing can answer.
         """
         release = serving.release if serving.release and self._under_way() else None
-        arm = self._arm(release, request.customer)
+        arm = self.arm_of(release, request.customer)
         made = self._modelless(serving, request, k, arm) if arm is Arm.HOLDBACK else None
         degraded = []
         if made is None and arm is Arm.CANARY:
@@ -93,7 +93,8 @@ class Router:
         unseen = release.stage is Stage.SHADOW and made.arm is Arm.CHAMPION
         return replace(made, release_id=release.release_id, shadow=serving.challenger if unseen else None)
 
-    def _arm(self, release: Release | None, customer: str) -> Arm:
+    def arm_of(self, release: Release | None, customer: str) -> Arm:
+        """Who answers a customer: the popular list, the challenger or the champion."""
         if self._config.holdback and bucket(self._salt, customer) < self._config.holdback:
             return Arm.HOLDBACK
         if release and release.stage is Stage.CANARY and release.place(customer) < release.share:

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bakery import FIRST, MODEL, ONE_FILE, SOURCE, open_bakery
 from project_copy import copy_project, python
 
 MISSPELT = {"bootstrap_unit": "bootstrap_unti", "trials": "trails", "validation": "validaton"}
-MODEL = """
+SAID = """
 attributes.bootstrap_unti: there is no such key; did you mean 'bootstrap_unit'?
 attributes.tuning.trails: there is no such key; did you mean 'trials'?
 attributes.monitoring.quality.delay_dais: there is no such key; did you mean 'delay_days'?
@@ -19,7 +20,9 @@ attributes.split.validaton: there is no such key; did you mean 'validation'?
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("project"))
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    open_bakery(folder, SOURCE.format(calendar=f"{{start: {FIRST}}}", address=ONE_FILE))
+    return folder
 
 
 def checked(project: Path, file: str, text: str) -> list[str]:
@@ -38,13 +41,13 @@ def checked(project: Path, file: str, text: str) -> list[str]:
 
 
 def test_every_level_of_a_model(copied: Path) -> None:
-    text = (copied / "ml_assets/defs/models/taxi_tips/defs.yaml").read_text()
-    for key in ("bootstrap_unit", "trials", "validation"):
-        assert f" {key}: " in text
-        text = text.replace(f" {key}: ", f" {MISSPELT[key]}: ")
+    text = MODEL
+    for key, odd in MISSPELT.items():
+        assert f"{key}: " in text
+        text = text.replace(f"{key}: ", f"{odd}: ")
     text += "\n  monitoring: {quality: {delay_dais: 3}}\n"
-    said = checked(copied, "models/taxi_tips", text)
-    assert set(MODEL.strip().splitlines()) <= set(said)
+    said = checked(copied, "models/demand", text)
+    assert set(SAID.strip().splitlines()) <= set(said)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import ml_assets.config.settings
 import ml_assets.defs.arrivals
 from ml_assets.components.event_source import EventSource
 from ml_assets.config.settings import PROJECT, Settings, load_settings
+from ml_assets.config.sources import sources_beside
 from ml_assets.definitions import defs
 from ml_assets.defs.arrivals import arriving
 from ml_assets.execution.runs import range_tags
@@ -270,6 +271,6 @@ def test_a_table_or_its_quarantine_is_materialized_alone(deployment: Settings, s
 
 def test_each_source_has_a_sensor_and_the_shop_lands_only_its_own(deployment: Settings) -> None:
     sensors = {each.name: each for each in arriving().sensors or []}
-    assert set(sensors) == {"arrivals_sensor", "chicago_taxi_arrivals_sensor"}
+    assert set(sensors) == {"arrivals_sensor", *(f"{source}_arrivals_sensor" for source in sources_beside())}
     assert {each.default_status for each in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
-    assert [job.name for job in arriving().jobs or []] == ["land"]  # of the taxis nothing is landed
+    assert [job.name for job in arriving().jobs or []] == ["land"]

@@ -100,6 +100,6 @@ def test_the_champion_conforms_and_the_deployment_stays_as_it_was(
 
 
 def test_a_model_without_a_champion_says_what_to_run(project: Path, runs: dict[str, dict[str, Any]]) -> None:
-    done = python(project, "-m", "ml_assets", "check-model", "taxi_tips")
+    done = python(project, "-m", "ml_assets", "check-model", "product_recommender")
     assert done.returncode == 1
-    assert "dg launch --job chicago_taxi_train" in done.stdout
+    assert "run `make demo`" in done.stdout

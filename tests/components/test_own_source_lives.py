@@ -14,6 +14,7 @@ import pytest
 from lived_days import TODAY
 from mill import add_mill
 from project_copy import copy_project, free_port, python
+from shipped import require
 
 DAYS = 60
 Story = dict[str, dict[str, Any]]
@@ -118,6 +119,7 @@ def test_the_service_answers_with_the_newest_features(story: Story, port: int) -
 
 
 def test_a_source_without_its_file_is_silent_and_says_what_is_missing(story: Story) -> None:
+    require("taxi_tips")
     assert "TAXI_TRIPS" in story["no file"]["skipped"]
     assert "TAXI_TRIPS" in story["still no file"]["skipped"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from feature_repo.declared import FEATURES
+from ml_assets.config.component_files import components
 from ml_assets.config.model_spec import (
     RECORDED,
     GateSpec,
@@ -22,22 +22,18 @@ from ml_assets.config.model_spec import (
     ServingSpec,
     SplitSpec,
     Task,
-    model_spec,
     models,
+    read_model,
 )
-from ml_assets.config.sources import sources_beside
-from ml_assets.config.yaml_file import ConfigError
+from ml_assets.config.yaml_file import ConfigError, Part
 from ml_assets.datasets.fingerprint import described
 from ml_assets.datasets.provenance import Provenance
 from ml_assets.schemas import FOLDER, schemas
 from ml_assets.validate.models import check_features, check_spec
 
-PART = models()["taxi_tips"][1]
-TAXI = PART.file
-
 
 def given(**changes: Any) -> dict[str, Any]:
-    base = {"name": "tips", "description": "d", "spine": "mart_taxi_tips_spine", "feature_service": "taxi_tips"}
+    base = {"name": "tips", "description": "d", "spine": "mart_tips_spine", "feature_service": "tips"}
     return {**base, "task": "binary", **changes}
 
 
@@ -95,7 +91,7 @@ def test_a_key_that_does_nothing_is_refused_whatever_it_says(task: str, said: di
 @pytest.mark.parametrize(
     "said",
     [
-        {"request_features": []}, {"post_outcome_columns": []}, {"bootstrap_unit": None}, {"source": "chicago_taxi"},
+        {"request_features": []}, {"post_outcome_columns": []}, {"bootstrap_unit": None}, {"source": "trips"},
         {"training": {"params": {"objective": "binary"}}},
     ],
 )  # fmt: skip
@@ -149,50 +145,90 @@ def test_every_model_of_this_deployment_names_what_exists() -> None:
         check_spec(spec, part)
 
 
+RETURNED = """
+type: ml_assets.components.TrainedModel
+attributes:
+  name: returned
+  description: Whether something comes back.
+  task: binary
+  source: shop
+  spine: mart_recommendation_spine
+  feature_service: product_recommender
+  entity: product_id
+  time: decision_ts
+  label: label
+  request_features: [revenue]
+  serving:
+    port_offset: 97
+  gate:
+    metric: average_precision
+"""
+"""A model of events, on the shop's own tables."""
+
+
+def described_by(file: Path) -> tuple[ModelSpec, Part]:
+    """The only model of a file, and where it is said."""
+    (component,) = components(file, file.parents[1])
+    return read_model(component), component.part
+
+
+@pytest.fixture
+def returned(tmp_path: Path) -> Path:
+    (tmp_path / "returned").mkdir()
+    file = tmp_path / "returned" / "defs.yaml"
+    file.write_text(RETURNED)
+    return file
+
+
+def test_a_model_of_what_exists_is_refused_nothing(returned: Path) -> None:
+    check_spec(*described_by(returned))
+
+
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "key", "said"),
     [
+        ({"feature_service": "returns"}, "feature_service", "there is no 'returns'; allowed: product_recommender"),
+        ({"source": "elsewhere"}, "source", "there is no source 'elsewhere'; allowed: shop"),
+        ({"spine": "mart_recommend_spine"}, "spine", "did you mean mart_recommendation_spine"),
+        ({"label": "lable"}, "label", "mart_recommendation_spine has no column lable"),
+        ({"request_features": ("revenue", "wind")}, "request_features", "mart_recommendation_spine has no column wind"),
         (
-            {"feature_service": "taxi_tip"},
-            "feature_service: there is no 'taxi_tip'; allowed: product_recommender, taxi_",
+            {"spine": "mart_products"},
+            "feature_service",
+            "no column customer_id, by which the features of product_recommender are read",
         ),
-        ({"source": "chicago"}, "source: there is no source 'chicago'; allowed: shop, chicago_taxi"),
-        ({"spine": "mart_taxi_spine"}, "did you mean mart_taxi_tips_spine"),
-        ({"label": "tiped"}, "label: mart_taxi_tips_spine has no column tiped"),
-        ({"request_features": ("fare", "wind")}, "request_features: mart_taxi_tips_spine has no column wind"),
-        ({"feature_service": "product_recommender"}, "no column customer_id, product_id, by which the features"),
     ],
 )
-def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(changes: dict[str, Any], said: str) -> None:
-    spec = model_spec("taxi_tips").model_copy(update=changes)
-    (key,) = changes
-    line = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(f"{key}:"))
+def test_a_name_that_does_not_exist_is_told_with_file_line_and_key(
+    returned: Path, changes: dict[str, Any], key: str, said: str
+) -> None:
+    spec = described_by(returned)[0].model_copy(update=changes)
     with pytest.raises(ConfigError) as told:
-        check_spec(spec, PART)
+        check_spec(spec, described_by(returned)[1])
+    assert f"{returned}:{line_of(returned, key)}: attributes.{key}: " in str(told.value)
     assert said in str(told.value)
-    assert f"{TAXI}:{line}: attributes.{key}: " in str(told.value)
+
+
+def line_of(file: Path, key: str) -> int:
+    """The line that says a key."""
+    return next(n for n, text in enumerate(file.read_text().splitlines(), 1) if text.strip().startswith(f"{key}:"))
 
 
 @pytest.mark.parametrize(
-    ("changes", "line", "said"),
+    ("changes", "key", "said"),
     [
-        (
-            {"gate": GateSpec(metric="ndcg_10")},
-            "metric: average_precision",
-            "a binary model can have average_precision",
-        ),
-        ({"serving": ServingSpec()}, "port_offset: 10", "serving.port_offset 0 is product_recommender's already"),
+        ({"gate": GateSpec(metric="ndcg_10")}, "gate.metric", "a binary model can have average_precision"),
+        ({"serving": ServingSpec()}, "serving.port_offset", "port_offset 0 is product_recommender's already"),
     ],
 )
 def test_what_a_section_says_must_fit_the_task_and_the_other_models(
-    changes: dict[str, Any], line: str, said: str
+    returned: Path, changes: dict[str, Any], key: str, said: str
 ) -> None:
-    spec = model_spec("taxi_tips").model_copy(update=changes)
-    at = next(n for n, text in enumerate(TAXI.read_text().splitlines(), 1) if text.strip().startswith(line))
+    spec = described_by(returned)[0].model_copy(update=changes)
     with pytest.raises(ConfigError) as told:
-        check_spec(spec, PART)
+        check_spec(spec, described_by(returned)[1])
     assert said in str(told.value)
-    assert re.search(rf"{TAXI}:{at}: attributes\.\w+\.{line.partition(':')[0]}: ", str(told.value))
+    assert f"{returned}:{line_of(returned, key.split('.')[1])}: attributes.{key}: " in str(told.value)
 
 
 def test_the_schemas_for_editors_are_current() -> None:
@@ -217,30 +253,53 @@ def test_a_horizon_that_dbt_does_not_have_is_told_with_both_places() -> None:
         check_spec(spec, part)
 
 
-def test_a_split_that_no_calendar_has_is_told_with_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec, source = model_spec("taxi_tips"), sources_beside()["chicago_taxi"]
-    calendar = source.calendar.model_copy(update={"end": source.calendar.start + timedelta(days=199)})
-    short = {"chicago_taxi": source.model_copy(update={"calendar": calendar})}
+def test_a_split_that_no_calendar_has_is_told_with_one_that_fits(
+    returned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calendar = SimpleNamespace(start=date(2026, 1, 1), end=date(2026, 1, 1) + timedelta(days=199))
+    short = {"returns": SimpleNamespace(calendar=calendar)}
     monkeypatch.setattr("ml_assets.validate.models.sources_beside", lambda: short)
+    split = SplitSpec(train=400, validation=60, test=150, holdout=20)
+    spec = described_by(returned)[0].model_copy(update={"source": "returns", "horizon_days": 1, "split": split})
     with pytest.raises(ConfigError, match=r"split: .* at most 200 decisions .*say what fits: split: (\{.*\})") as told:
-        check_spec(spec, PART)
+        check_spec(spec, described_by(returned)[1])
     fits = yaml.safe_load(str(told.value).split("split: ")[-1])
-    check_spec(spec.model_copy(update={"split": SplitSpec.model_validate(fits)}), PART)
+    check_spec(spec.model_copy(update={"split": SplitSpec.model_validate(fits)}), described_by(returned)[1])
+
+
+VIEWS = """
+entities:
+  buyer: {key: customer_id, description: Who buys.}
+views:
+  buyer:
+    table: feat_customer
+    entities: [buyer]
+    description: What is known of a customer.
+    features:
+      sessions_28d: int
+services:
+  returned: {views: [buyer], description: Features of the model returned.}
+"""
 
 
 def test_a_feature_that_its_table_lacks_is_told_with_file_and_line(tmp_path: Path) -> None:
-    there = FEATURES / "chicago_taxi.yaml"
-    (tmp_path / "taxi.yaml").write_text(there.read_text().replace("trips_28d", "trips_29d"))
+    file = tmp_path / "own.yaml"
+    file.write_text(VIEWS)
+    check_features(folder=tmp_path)
+    file = tmp_path / "wrong" / "own.yaml"
+    file.parent.mkdir()
+    file.write_text(VIEWS.replace("sessions_28d", "sessions_29d"))
     with pytest.raises(ConfigError) as told:
-        check_features(folder=tmp_path)
-    line = next(n for n, text in enumerate(there.read_text().splitlines(), 1) if "trips_28d" in text)
-    said = f"{tmp_path / 'taxi.yaml'}:{line}: views.taxi_company.features.trips_29d: the table feat_taxi_company has no"
+        check_features(folder=file.parent)
+    line = line_of(file, "sessions_29d")
+    said = f"{file}:{line}: views.buyer.features.sessions_29d: the table feat_customer has no"
     assert str(told.value).startswith(said)
-    assert "did you mean 'trips_" in str(told.value)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "taxi.yaml").write_text(there.read_text().replace("feat_taxi_company", "feat_taxi_compny"))
-    with pytest.raises(ConfigError, match=r"views\.taxi_company\.table: there is no .*mean 'feat_taxi_company'"):
-        check_features(folder=tmp_path / "other")
+    assert "did you mean 'sessions_" in str(told.value)
+    file = tmp_path / "other" / "own.yaml"
+    file.parent.mkdir()
+    file.write_text(VIEWS.replace("feat_customer", "feat_custmer"))
+    with pytest.raises(ConfigError, match=r"views\.buyer\.table: there is no .*mean 'feat_customer'"):
+        check_features(folder=file.parent)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_sound_model_beats_its_baseline_and_what_learned_nothing_does_not(cham
 
 def test_a_model_that_is_no_better_is_caught(champion: Context, tmp_path: Path) -> None:
     blind = gate.shuffle_labels(champion.spec, champion.dataset, tmp_path / "blind", 1)
-    champion.version = gate._trained(champion, blind, 1)
+    champion.version = gate.trained_aside(champion, blind, 1)
     found = gate.better(champion)
     assert found.outcome is Outcome.FAILED
     assert "does not displace" in found.text

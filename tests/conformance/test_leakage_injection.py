@@ -21,7 +21,7 @@ from ml_assets.datasets.cutoffs import EVENT_TIMESTAMP
 def test_what_is_planted_is_caught_or_not_seen(champion: Context, tmp_path: Any) -> None:
     found = planted.plant(champion, tmp_path)
     assert found.seen == 0
-    assert planted._missed(found) is None
+    assert planted.missed(found) is None
     assert planted.LABEL in found.leaks
     assert planted.LATER not in found.leaks
     assert bool(found.off_midnight) is not champion.spec.ranks
@@ -59,7 +59,7 @@ def test_a_leak_check_that_finds_nothing_is_caught(champion: Context, monkeypatc
 
 def test_a_leak_check_without_the_moment_is_caught(champion_of: Any, tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(leaks, "_at_the_event", lambda spec, dataset, settings: [])
-    problem = planted._missed(planted.plant(champion_of(Task.BINARY), tmp_path))
+    problem = planted.missed(planted.plant(champion_of(Task.BINARY), tmp_path))
     assert problem is not None
     assert "very moment" in problem
 
@@ -75,6 +75,6 @@ def test_a_join_that_sees_the_future_is_caught(champion: Context, tmp_path: Any,
         return honest(store, service, entities, out)
 
     monkeypatch.setattr(historical, "training_frame", late)
-    problem = planted._missed(planted.plant(champion, tmp_path))
+    problem = planted.missed(planted.plant(champion, tmp_path))
     assert problem is not None
     assert "known a second later" in problem

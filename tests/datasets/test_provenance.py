@@ -12,6 +12,7 @@ from tiny_labelled import labelled_spec
 from ml_assets.config.model_spec import ModelSpec, SplitSpec, Task
 from ml_assets.config.numbers import Bounds
 from ml_assets.config.settings import Settings
+from ml_assets.config.source_spec import parse_source
 from ml_assets.datasets import provenance
 from ml_assets.datasets.code import training_code
 from ml_assets.datasets.fingerprint import data_versions
@@ -48,8 +49,19 @@ def test_a_version_keeps_what_it_was_trained_from(
     assert {"py ml_assets.training.train", "py ml_assets.datasets.build", "sql feat_customer"} <= set(then.sources)
 
 
-def test_it_keeps_the_bounds_of_the_contract_that_every_row_of_the_training_set_is_within(tmp_path: Path):
-    asked = {"source": "chicago_taxi", "entity": "trip_id", "request": ("fare", "trip_miles", "fare_per_mile")}
+def test_it_keeps_the_bounds_of_the_contract_that_every_row_of_the_training_set_is_within(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    columns = {name: {"from": name, "type": "DOUBLE", "description": "d"} for name in ("fare", "trip_miles")}
+    columns |= {"fare": {**columns["fare"], "above": 0, "max": 500}}
+    columns["trip_miles"]["min"] = 0
+    columns["trip_id"] = {"from": "trip_id", "type": "VARCHAR", "description": "d"}
+    trips = {"description": "d", "address": "{project}/trips.csv", "key": ["trip_id"], "columns": columns}
+    columns["at"] = {"from": "at", "type": "TIMESTAMP", "description": "d", "unit": "local time"}
+    trips |= {"day": "date '2026-01-01'", "time": {"column": "at"}, "max_quarantine_share": 0.01}
+    said = {"name": "rides", "description": "d", "calendar": {"start": "2026-01-01"}, "tables": {"trips": trips}}
+    monkeypatch.setattr("ml_assets.datasets.source_reading.sources_beside", lambda: {"rides": parse_source(said)})
+    asked = {"source": "rides", "entity": "trip_id", "request": ("fare", "trip_miles", "fare_per_mile")}
     spec = labelled_spec(Task.BINARY).model_copy(update=asked)
     rows = {"fare": [1e-9, 500.0], "trip_miles": [-2.0, 3.0], "fare_per_mile": [None, -1.0]}  # the SQL made other miles
     table = pa.table({f"request__{name}": pa.array(values, pa.float32()) for name, values in rows.items()})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dbt_warehouse import PROJECT, Warehouse
+from shipped import TAXI
 
 from ml_assets.config.settings import Settings
 from ml_assets.config.source_spec import SourceSpec
@@ -18,6 +19,7 @@ from ml_assets.ingestion.ingest import ingest
 from ml_assets.ingestion.publish import part
 
 DAYS = 20
+pytestmark = TAXI
 MODELS = sorted(path.stem for path in PROJECT.glob("models/chicago_taxi/*.sql"))
 HEADER = (
     "trip_start_timestamp,company,trip_seconds,trip_miles,fare,tips,payment_type,pickup_community_area,"

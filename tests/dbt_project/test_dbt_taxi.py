@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from dbt_warehouse import PROJECT, Warehouse
+from shipped import TAXI
 
 FIRST = dt.date(2014, 3, 1)
+pytestmark = TAXI
 MODELS = sorted(PROJECT.glob("models/chicago_taxi/*.sql"))
 TRIPS = {0: [(10.0, 3.0), (10.0, 2.0), (8.0, 0.0)], 1: [(20.0, 5.0)], 2: []}
 """Fare and tip of each day's trips, by the number of the day."""

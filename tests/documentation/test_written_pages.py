@@ -11,6 +11,7 @@ import yaml
 from dagster._config import validate_config
 from dagster._core.instance.config import dagster_instance_config_schema
 from markdown import anchors, blocks, code, commands, links
+from shipped import require
 
 from ml_assets.__main__ import parser
 from ml_assets.config.model_spec import ModelSpec, models
@@ -66,6 +67,8 @@ def test_variables_named_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != RUN_AS_A_WHOLE], ids=_name)
 def test_commands_are_understood(page: Path, graph: Any) -> None:
+    if "taxi_tips" in page.read_text():
+        require("taxi_tips")
     for command in commands(page):
         for words in _simple_commands(command):
             _understood(words, graph)

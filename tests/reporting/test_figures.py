@@ -7,7 +7,7 @@ import base64
 import pytest
 from matplotlib.figure import Figure
 
-from ml_assets.evaluation.charts import _forest
+from ml_assets.evaluation.charts import forest
 from ml_assets.evaluation.result import Gain
 from ml_assets.reporting.figures import inline, new_figure
 
@@ -17,7 +17,7 @@ LABELS = ("$5_", "a$b$c", "\\$", "$\\frac{$", "50 % & <b>", "\x07", "_{^", "åç
 @pytest.mark.parametrize("label", LABELS)
 def test_text_is_text(label: str) -> None:
     rows = [(f"price band: {label}", Gain(gain=0.1, low=0.0, high=0.2, customers=9, groups=9))]
-    assert inline(lambda: _forest(rows, f"gain over {label}", None, None)).startswith("data:image/png")
+    assert inline(lambda: forest(rows, f"gain over {label}", None, None)).startswith("data:image/png")
 
 
 def test_a_picture_that_cannot_be_drawn_says_so() -> None:

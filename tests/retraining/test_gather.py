@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from ml_assets.components.model_assets import _refit as refit_asset
+from ml_assets.components.model_assets import training_assets
 from ml_assets.config.model_spec import ModelSpec
 from ml_assets.config.settings import Settings
 from ml_assets.datasets.training_set import DatasetRef
@@ -154,11 +154,12 @@ def test_a_run_whose_refit_does_not_help_says_so_by_a_check_that_warns(
     def training_set() -> dict[str, str]:
         return {"path": str(same_world.path)}
 
+    (refit,) = [each for each in training_assets(spec) if each.keys == {dg.AssetKey([spec.name, "refit"])}]
     found = {}
     for cause in ("drift", ""):  # empty: a person asked, and is not held back
         config = {"ops": {f"{spec.name}__refit": {"config": {"cause": cause, "cause_id": "1"}}}}
         instance = dg.DagsterInstance.ephemeral()
-        done = dg.materialize([training_set, refit_asset(spec)], run_config=config, instance=instance)
+        done = dg.materialize([training_set, refit], run_config=config, instance=instance)
         assert done.success
         (found[cause],) = done.get_asset_check_evaluations()
         made = {event.asset_key.path[-1] for event in done.get_asset_materialization_events()}

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.scoring.scored_events import ID, _load, _pieces, count_unknown
+from ml_assets.scoring.scored_events import ID, count_unknown, loaded_piece, pieces_of
 
 WANTED, JOINED = ("request__size", "view__a"), ("view__a", "view__b")
 
@@ -35,18 +35,18 @@ def frame(path: Path, rows: int, row_group: int) -> Path:
 @given(st.integers(1, 200), st.integers(1, 60), st.integers(1, 60), st.data())
 def test_pieces_begin_anywhere_a_piece_ended(tmp_path_factory, rows, row_group, size, data) -> None:
     path = frame(tmp_path_factory.mktemp("frames") / "frame.parquet", rows, row_group)
-    pieces = list(_pieces(path, WANTED, JOINED, size, 0))
+    pieces = list(pieces_of(path, WANTED, JOINED, size, 0))
     stops = [piece.stop for piece in pieces]
     assert stops == [*range(size, rows, size), rows]
     at = data.draw(st.integers(0, len(stops) - 1))
-    again = list(_pieces(path, WANTED, JOINED, size, stops[at]))
+    again = list(pieces_of(path, WANTED, JOINED, size, stops[at]))
     assert [piece.stop for piece in again] == stops[at + 1 :]
     assert all(one.load()[0].equals(other.load()[0]) for one, other in zip(again, pieces[at + 1 :], strict=True))
 
 
 def test_known_is_what_has_any_feature_and_numbers_are_rounded_as_the_service_does(tmp_path: Path) -> None:
     table = pq.read_table(frame(tmp_path / "frame.parquet", 40, 40))
-    said, features = _load(table, WANTED, JOINED, {"view": ("place",)})
+    said, features = loaded_piece(table, WANTED, JOINED, {"view": ("place",)})
     assert said.schema.names == [ID, "event_timestamp", "known", "unknown"]
     assert said["unknown"].to_pylist() == [None if known else "place" for known in said["known"].to_pylist()]
     assert said["known"].to_pylist() == [value is not None for value in table["view__a"].to_pylist()]
@@ -65,7 +65,7 @@ def test_of_each_key_the_unknown_ones_are_counted(tmp_path: Path) -> None:
             "guests__a": pa.array([1.0, None, None], pa.float32()),
         }
     )
-    said, _ = _load(table, ["hotels__a"], table.column_names[2:], {"hotels": ("hotel",), "guests": ("guest",)})
+    said, _ = loaded_piece(table, ["hotels__a"], table.column_names[2:], {"hotels": ("hotel",), "guests": ("guest",)})
     assert (said["known"].to_pylist(), said["unknown"].to_pylist()) == (
         [True, False, True], [None, "hotel, guest", "guest"],
     )  # fmt: skip

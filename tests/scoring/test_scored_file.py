@@ -183,7 +183,7 @@ def test_a_file_that_holds_no_lists_is_refused_before_anything_is_written(
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 60), st.data())
 def test_pieces_are_whole_groups_and_begin_anywhere_a_piece_ended(tmp_path_factory, sizes, rows, data):
     path = frame(tmp_path_factory.mktemp("frames") / "frame.parquet", sizes, row_group=23)
-    pieces = list(scored_file._pieces(path, list(KEYS), list(FEATURES), rows, 0))
+    pieces = list(scored_file.pieces_of(path, list(KEYS), list(FEATURES), rows, 0))
     stops = [piece.stop for piece in pieces]
     assert set(stops) <= set(np.cumsum(sizes).tolist())
     assert stops[-1] == sum(sizes)
@@ -191,7 +191,7 @@ def test_pieces_are_whole_groups_and_begin_anywhere_a_piece_ended(tmp_path_facto
     lengths = np.diff([0, *stops])
     assert all(length <= max(rows, *sizes) for length in lengths)
     at = data.draw(st.integers(0, len(stops) - 1))
-    again = list(scored_file._pieces(path, list(KEYS), list(FEATURES), rows, stops[at]))
+    again = list(scored_file.pieces_of(path, list(KEYS), list(FEATURES), rows, stops[at]))
     assert [piece.stop for piece in again] == stops[at + 1 :]
     assert all(one.load()[0].equals(other.load()[0]) for one, other in zip(again, pieces[at + 1 :], strict=True))
 

@@ -112,6 +112,6 @@ def test_a_killed_writer_leaves_the_old_or_the_new_and_what_it_set_aside_goes_la
     os.utime(busy, (0, 0))
     (folder / ".somebody.else.tmp").touch()
     os.utime(folder / ".somebody.else.tmp", (0, 0))
-    files._sweep.cache_clear()
+    files.sweep.cache_clear()
     write()
     assert {path.name for path in folder.iterdir()} == {"out", busy.name, ".somebody.else.tmp"}

@@ -73,11 +73,11 @@ def test_the_whole_life_of_a_server(shop):
     version = shop.version(3)
     bento = shop.build(version)
     orphan = started_by_somebody_who_is_killed(shop, bento)
-    scratch = process._scratch(orphan)
+    scratch = process.scratch_of(orphan)
     assert scratch.is_dir()
     try:
         first = start(shop.settings, bento, timeout=90)
-        assert not process._runs(orphan)
+        assert not process.still_runs(orphan)
         assert not scratch.exists()
         said = wait_ready(first.url, version.version)
         assert said["built_in"], "nothing was deployed: the version in the bento serves"

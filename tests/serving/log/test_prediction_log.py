@@ -56,7 +56,7 @@ def test_records_put_together_are_taken_together_or_not_at_all(tmp_path, monkeyp
     log = PredictionLog(tmp_path, capacity=3, dropped=dropped.append)
     monkeypatch.setattr(log, "_write", lambda batch, write=log._write: (release.wait(10), write(batch)))
     log.put(record(0))
-    wait_until(log._queue.empty)
+    wait_until(lambda: log.waiting() == 0)
     assert log.put(record(1), record(2))
     assert not log.put(record(3), record(4))
     assert dropped == [2]
@@ -106,7 +106,7 @@ def test_it_says_what_keeps_lines_from_being_written_and_when_that_is_over(tmp_p
     log = PredictionLog(folder, looked=said.append)
     for number in range(5):
         log.put(record(number))
-        wait_until(log._queue.empty)
+        wait_until(lambda: log.waiting() == 0)
     wait_until(lambda: said and said[-1])
     folder.unlink()
     log.put(record(9))

@@ -208,7 +208,7 @@ def test_a_connection_that_gave_up_ends_its_transaction_and_reads_on(path, truth
         for _ in range(3):
             with pytest.raises(OnlineStoreError, match="interrupted"):
                 reader.read(*ASKED)
-        reader._patience = 60.0
+        reader.patience = 60.0
         assert np.array_equal(reader.read(*ASKED), truth, equal_nan=True)
 
 

@@ -58,7 +58,7 @@ def test_the_arm_depends_on_the_customer_alone_and_stays_when_the_share_grows(se
     low, high = sorted((one, other))
     router = Router(CONFIG, lambda: True)
     release = serving.release
-    arms = [router._arm(release.model_copy(update={"share": share}), customer) for share in (low, low, high)]
+    arms = [router.arm_of(release.model_copy(update={"share": share}), customer) for share in (low, low, high)]
     assert arms[0] is arms[1]
     if bucket("ranker:holdback", customer) < CONFIG.holdback:
         assert set(arms) == {Arm.HOLDBACK}
