@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.config.component_files import DEFS
 from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.config.yaml_file import ConfigError
 from ml_assets.validate import project as configuration
