@@ -183,6 +183,19 @@ def test_a_day_of_another_source_renews_what_serves_and_trains_nothing(graph: An
         assert selected == models | keys(graph, source) | {"feast/definitions"}
 
 
+def test_tags_say_what_each_asset_belongs_to(graph: Any) -> None:
+    nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
+    sources = {node.key: node.tags.get("ml_assets/source") for node in nodes}
+    taxis = keys(graph, "chicago_taxi") | keys(graph, "taxi_tips") | keys(graph, "taxi_tips_monitoring")
+    assert {key.to_user_string() for key, source in sources.items() if source == "chicago_taxi"} == taxis
+    assert set(sources.values()) == {"chicago_taxi", "shop"}
+    for model in ("taxi_tips", MODEL):
+        of = {node.key.to_user_string() for node in nodes if node.tags.get("ml_assets/model") == model}
+        watching = {node.key.to_user_string() for node in nodes if node.tags.get("ml_assets/watches") == model}
+        assert of == keys(graph, model) | keys(graph, f"{model}_monitoring")
+        assert watching == keys(graph, f"{model}_monitoring")
+
+
 def test_each_asset_can_be_selected_alone(graph: Any) -> None:
     from ml_assets.definitions import defs
 

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.components.days import ONE_RUN
-from ml_assets.config.settings import load_settings
+from ml_assets.components.tags import SOURCE
+from ml_assets.config.settings import SHOP, load_settings
 
 VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_product", "feat_customer_category")
 
@@ -14,8 +15,10 @@ VIEWS = ("feat_customer", "feat_product", "feat_category", "feat_customer_produc
 def feature_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for an asset of the feature store."""
     decorate: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
-        group_name="feature_store", key_prefix="feast", owners=["team:data"], backfill_policy=ONE_RUN, **options
-    )
+        group_name="feature_store", key_prefix="feast", owners=["team:data"], backfill_policy=ONE_RUN,
+        tags={SOURCE: SHOP},
+        **options,
+    )  # fmt: skip
     return decorate
 
 
