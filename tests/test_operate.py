@@ -174,9 +174,11 @@ def test_a_version_from_before_seals_is_sealed_with_its_evaluation(settings: Set
     assert run(settings, "seal", version.version) == 1
 
 
-def test_where_several_models_are_deployed_a_command_asks_which(settings, capsys):
+def test_where_several_models_are_deployed_a_command_asks_which(settings, capsys, monkeypatch):
     """Going back on the first one by name would take back a model that nobody meant."""
-    names = sorted(spec.name for spec in model_specs())
+    names = ["another", "one"]
+    specs = tuple(model_specs()[0].model_copy(update={"name": name}) for name in names)
+    monkeypatch.setattr(operate, "model_specs", lambda: specs)
     for name in names:
         path = pointer_path(settings, name)
         path.parent.mkdir(parents=True)

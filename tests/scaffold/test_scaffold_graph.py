@@ -18,7 +18,10 @@ import pytest
 from project_copy import copy_project, free_port, python, run_jobs
 from tables import write_parquet
 
-DAYS, HORIZON, OFFSET = 70, 3, 11
+from ml_assets.config.settings import PROJECT
+from ml_assets.scaffold.write import next_port_offset
+
+DAYS, HORIZON, OFFSET = 70, 3, next_port_offset(PROJECT, "delay")
 FIRST = dt.date(2025, 3, 1)
 COURIERS = {"ann": 5, "bob": 12, "cy": 25}
 CALL = (
