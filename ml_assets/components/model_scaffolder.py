@@ -63,10 +63,11 @@ def model_yaml(name: str, params: ModelParams, project: Path) -> str:
     """A model's document: each key that a model needs, with what it means; an empty one is to be filled in."""
     from ml_assets.scaffold.write import next_port_offset
 
-    said: Mapping[str, Any] = {**params.model_dump(mode="json"), "name": name}
+    horizon = ModelSpec.model_fields["horizon_days"].default
+    said: Mapping[str, Any] = {**params.model_dump(mode="json"), "name": name, "horizon_days": horizon}
     wanted = ["name", "description", "task", "spine", "feature_service"]
     if params.task is not Task.RANKING:
-        wanted += ["source", "entity", "time", "label"]
+        wanted += ["source", "entity", "time", "label", "horizon_days"]
     lines = [f"type: {PACKAGE}.TrainedModel", "attributes:"]
     for key in wanted:
         value, meaning = said.get(key), ModelSpec.model_fields[key].description

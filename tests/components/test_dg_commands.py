@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 from project_copy import copy_project, python
+from shipped import TAXI
 
 from ml_assets.components.checked import unchecked
 from ml_assets.components.model_scaffolder import ModelParams, model_yaml
 from ml_assets.config.model_spec import ModelSpec, Task
 from ml_assets.config.settings import PROJECT
+from ml_assets.scaffold.write import next_port_offset
 
 TYPE = "ml_assets.components.TrainedModel"
 LONG = "ml_assets.components.trained_model.TrainedModel"
@@ -58,6 +60,7 @@ def test_a_component_shows_what_its_attributes_mean(project: Path, kind: str, ke
         assert properties[key].get("description", "").startswith(meaning)
 
 
+@TAXI
 def test_a_scaffolded_model_says_what_to_fill_in_and_then_loads(project: Path) -> None:
     file = project / "ml_assets/defs/team/my_model/defs.yaml"
     code, said = dg(project, "scaffold", "defs", LONG, "team/my_model", "--source", "chicago_taxi")
@@ -78,6 +81,8 @@ def test_a_scaffolded_model_says_what_to_fill_in_and_then_loads(project: Path) -
     }  # fmt: skip
     for key, value in filled.items():
         text = text.replace(f"  {key}: #", f"  {key}: {value} #")
+    assert "  horizon_days: 7 # days after" in text, "what is assumed is said"
+    text = text.replace("  horizon_days: 7", "  horizon_days: 1")
     file.write_text(text + "  split: {train: \"{{ env('DAYS', '900') }}\", validation: 120, test: 480, holdout: 60}\n")
     assert dg(project, "check", "yaml", "ml_assets/defs/team", "--no-validate-requirements")[0] == 0
     code, said = dg(project, "check", "defs", "--no-check-yaml")
@@ -96,7 +101,7 @@ def test_a_models_yaml_says_what_was_given(params: ModelParams) -> None:
     assert {key: said["attributes"][key] for key in given.keys() - ranked} == {
         key: given[key] for key in given.keys() - ranked
     }
-    assert said["attributes"]["serving"]["port_offset"] == 11
+    assert said["attributes"]["serving"]["port_offset"] == next_port_offset(PROJECT, "name")
 
 
 @pytest.mark.parametrize(
