@@ -68,15 +68,8 @@ class Task(StrEnum):
 
 
 RANKING_ONLY = (
-    *(
-        "item",
-        "relevance_threshold",
-        "revenue",
-        "retrieval",
-        "release",
-        "split.customers",
-        "retraining.split.customers",
-    ),
+    *("item", "relevance_threshold", "revenue", "retrieval", "release"),
+    *("split.customers", "retraining.split.customers"),
     *("training.negatives", "serving.k", "serving.max_k", "serving.exploration", "serving.holdback"),
     *("monitoring.quality.outcomes", "monitoring.quality.attribution_minutes"),
 )
