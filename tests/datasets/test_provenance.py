@@ -61,7 +61,7 @@ def test_it_keeps_the_bounds_of_the_contract_that_every_row_of_the_training_set_
     trips |= {"day": "date '2026-01-01'", "time": {"column": "at"}, "max_quarantine_share": 0.01}
     said = {"name": "rides", "description": "d", "calendar": {"start": "2026-01-01"}, "tables": {"trips": trips}}
     monkeypatch.setattr("ml_assets.datasets.source_reading.sources_beside", lambda: {"rides": parse_source(said)})
-    asked = {"source": "rides", "entity": "trip_id", "request": ("fare", "trip_miles", "fare_per_mile")}
+    asked = {"source": "rides", "entity": "trip_id", "request_features": ("fare", "trip_miles", "fare_per_mile")}
     spec = labelled_spec(Task.BINARY).model_copy(update=asked)
     rows = {"fare": [1e-9, 500.0], "trip_miles": [-2.0, 3.0], "fare_per_mile": [None, -1.0]}  # the SQL made other miles
     table = pa.table({f"request__{name}": pa.array(values, pa.float32()) for name, values in rows.items()})

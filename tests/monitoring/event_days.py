@@ -24,7 +24,7 @@ def event_spec(task: str = "binary", **monitoring: Any) -> ModelSpec:
         {
             "name": "tips", "description": "Predicts in tests.", "task": task, "spine": "mart_events",
             "feature_service": "features", "entity": "event_id", "time": "happened_at", "label": "label",
-            "request": ["size"], "horizon_days": 1, "monitoring": monitoring,
+            "request_features": ["size"], "horizon_days": 1, "monitoring": monitoring,
         }
     )  # fmt: skip
 

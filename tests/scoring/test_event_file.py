@@ -137,12 +137,12 @@ NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False), st.floats(width=32, a
 @given(st.lists(st.tuples(NAMES, NAMES, NAMES, NUMBERS, NUMBERS), min_size=1, max_size=8))
 def test_a_row_is_refused_where_the_service_refuses_it(tmp_path_factory, rows) -> None:
     folder = tmp_path_factory.mktemp("rows")
-    names = ("event_id", *KEYS, *SPEC.request)
+    names = ("event_id", *KEYS, *SPEC.request_features)
     schema = pa.schema([*((name, pa.string()) for name in names[:3]), *((name, pa.float64()) for name in names[3:])])
     columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)]
     forms = {"place": KeyForm(number=True, missing="unknown"), "company": KeyForm()}
     kept, rejected = read(folder, parquet(folder, dict(zip(names, columns, strict=True))), forms)
-    asked = request_model(KEYS, SPEC.request, tuple(forms.items()))
+    asked = request_model(KEYS, SPEC.request_features, tuple(forms.items()))
     answered = []
     expected = []
     for number, row in enumerate(rows, 1):
