@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from ml_assets.storage.processes import birth, is_that
+
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry
 
@@ -27,7 +29,7 @@ def machine() -> str:
 
 def here() -> dict[str, str]:
     """Tags of a run that this process executes."""
-    return {MACHINE: machine(), PROCESS: f"{os.getpid()} {psutil.Process().create_time()}"}
+    return {MACHINE: machine(), PROCESS: f"{os.getpid()} {birth(psutil.Process())}"}
 
 
 def is_dead(instance: DagsterInstance, run: DagsterRun) -> bool:
@@ -81,7 +83,7 @@ def _is_there(said: str) -> bool:
     pid, _, born = said.partition(" ")
     try:
         process = psutil.Process(int(pid))
-        return process.create_time() == float(born) and process.status() != psutil.STATUS_ZOMBIE
+        return is_that(process, float(born)) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

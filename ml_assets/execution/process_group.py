@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from ml_assets.storage.files import write_text_atomically
+from ml_assets.storage.processes import birth, is_that
 
 GRACE_SECONDS = 10.0
 """How long processes may take to end by themselves."""
@@ -49,7 +50,7 @@ def own_group(
         process = subprocess.Popen(command, start_new_session=True, **options)
     try:
         if note is not None:
-            created = psutil.Process(process.pid).create_time()
+            created = birth(psutil.Process(process.pid))
             write_text_atomically(note, json.dumps({"session": process.pid, "created": created}))
         yield process
     finally:
@@ -69,7 +70,7 @@ def end_noted(note: Path) -> bool:
     with suppress(FileNotFoundError, ValueError, KeyError):
         said = json.loads(note.read_text())
         session, created = int(said["session"]), float(said["created"])
-        found = psutil.pid_exists(session) and psutil.Process(session).create_time() != created
+        found = psutil.pid_exists(session) and not is_that(psutil.Process(session), created)
         ended = not found and end_group(session)  # else its number was given to another process since
         note.unlink(missing_ok=True)
         return ended

@@ -26,6 +26,7 @@ from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.storage.file_lock import file_lock
 from ml_assets.storage.files import write_text_atomically
 from ml_assets.storage.log_layout import server_log
+from ml_assets.storage.processes import birth, is_that
 from serving.deploy.build import BentoRef
 from serving.deploy.environment import serving_environment
 from serving.deploy.scratch import make_scratch, remove_scratch
@@ -67,7 +68,7 @@ class ServerHandle(BaseModel):
             process = psutil.Process(self.pid)
         except psutil.NoSuchProcess:
             return False
-        return process.create_time() == self.created and still_runs(process)
+        return is_that(process, self.created) and still_runs(process)
 
 
 def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerHandle:
@@ -194,7 +195,7 @@ def _launch(settings: Settings, bento: BentoRef, home: Path, url: str) -> Server
         model_name=bento.model_name,
         url=url,
         pid=process.pid,
-        created=psutil.Process(process.pid).create_time(),
+        created=birth(psutil.Process(process.pid)),
         tag=bento.tag,
         code=bento.code,
         replay=settings.replay,
