@@ -39,15 +39,14 @@ def main() -> int:
 
 def rename_keys(path: Path) -> list[str]:
     """Rename a model's keys where they stand; what was done, as `file:line: old -> new`."""
-    lines, told = path.read_text().splitlines(keepends=True), []
-    for key in _former_keys(path):
-        at, column = key.start_mark.line, key.start_mark.column
-        before, after = lines[at][:column], lines[at][column:]
-        lines[at] = before + after.replace(key.value, RENAMED[key.value], 1)
-        told.append(f"{path}:{at + 1}: {key.value} -> {RENAMED[key.value]}")
-    if told:
-        write_text_atomically(path, "".join(lines))
-    return told
+    text = path.read_bytes().decode()  # as it is: line ends stay
+    keys = list(_former_keys(text))
+    for key in reversed(keys):  # so that the places of those before stay
+        at = key.start_mark.index
+        text = text[:at] + text[at:].replace(key.value, RENAMED[key.value], 1)
+    if keys:
+        write_text_atomically(path, text)
+    return [f"{path}:{key.start_mark.line + 1}: {key.value} -> {RENAMED[key.value]}" for key in keys]
 
 
 def seal_all(settings: Settings, spec: ModelSpec) -> Iterator[str]:
@@ -65,9 +64,9 @@ def seal_all(settings: Settings, spec: ModelSpec) -> Iterator[str]:
             yield f"refused: {error}"
 
 
-def _former_keys(path: Path) -> Iterator[yaml.Node]:
+def _former_keys(text: str) -> Iterator[yaml.Node]:
     """The keys below `attributes` of a model that have another name now."""
-    for document in yaml.compose_all(path.read_text(), yaml.SafeLoader):
+    for document in yaml.compose_all(text, yaml.SafeLoader):
         said = _keys(document)
         kind, attributes = (said[name][1] if name in said else None for name in ("type", "attributes"))
         if isinstance(kind, yaml.ScalarNode) and kind.value.endswith(f".{MODEL}"):

@@ -51,6 +51,14 @@ def test_keys_get_their_names_of_today_where_they_stand(tmp_path: Path):
     assert rename_keys(path) == [], "a second time there is nothing to do"
 
 
+def test_keys_of_one_line_and_line_ends_stay_where_they_are(tmp_path: Path):
+    path, kind = tmp_path / "defs.yaml", "type: ml_assets.components.TrainedModel\r\n"
+    path.write_bytes(f"{kind}attributes: {{request: [a], cluster: b, known_after: [c]}}\r\n".encode())
+    assert len(rename_keys(path)) == 3
+    said = "attributes: {request_features: [a], bootstrap_unit: b, post_outcome_columns: [c]}\r\n"
+    assert path.read_bytes() == f"{kind}{said}".encode()
+
+
 def test_a_former_key_is_refused_with_the_command_that_renames_it(tmp_path: Path):
     path = tmp_path / "defs.yaml"
     path.write_text(OLD)

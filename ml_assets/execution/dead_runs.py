@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from ml_assets.storage.processes import birth, is_that
+from ml_assets.storage.processes import birth, runs
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, EventLogEntry
@@ -81,11 +81,7 @@ def _unfinished() -> list[DagsterRunStatus]:
 def _is_there(said: str) -> bool:
     """Whether the process that a tag `PROCESS` names still works."""
     pid, _, born = said.partition(" ")
-    try:
-        process = psutil.Process(int(pid))
-        return is_that(process, float(born)) and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return runs(int(pid), float(born))
 
 
 def _holding(instance: DagsterInstance) -> set[str]:

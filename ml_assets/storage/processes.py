@@ -27,3 +27,20 @@ def birth(process: psutil.Process) -> float:
 def is_that(process: psutil.Process, born: float) -> bool:
     """Whether it is the process of that birth; one that was noted by the clock, as it once was, is known as well."""
     return born in (birth(process), process.create_time())
+
+
+def still_runs(process: psutil.Process) -> bool:
+    """Whether a process still works; one that ended but was not reaped by its parent yet does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def runs(pid: int, born: float) -> bool:
+    """Whether the process of that number and birth still works."""
+    try:
+        process = psutil.Process(pid)
+        return is_that(process, born) and still_runs(process)
+    except psutil.NoSuchProcess:
+        return False

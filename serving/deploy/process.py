@@ -26,7 +26,7 @@ from ml_assets.config.settings import PROJECT, Settings
 from ml_assets.storage.file_lock import file_lock
 from ml_assets.storage.files import write_text_atomically
 from ml_assets.storage.log_layout import server_log
-from ml_assets.storage.processes import birth, is_that
+from ml_assets.storage.processes import birth, runs, still_runs
 from serving.deploy.build import BentoRef
 from serving.deploy.environment import serving_environment
 from serving.deploy.scratch import make_scratch, remove_scratch
@@ -64,11 +64,7 @@ class ServerHandle(BaseModel):
 
     def alive(self) -> bool:
         """Whether that very process still runs."""
-        try:
-            process = psutil.Process(self.pid)
-        except psutil.NoSuchProcess:
-            return False
-        return is_that(process, self.created) and still_runs(process)
+        return runs(self.pid, self.created)
 
 
 def start(settings: Settings, bento: BentoRef, timeout: float = 60.0) -> ServerHandle:
@@ -264,14 +260,6 @@ def scratch_of(process: psutil.Process) -> Path | None:
     except psutil.Error:
         return None
     return Path(found) if found else None
-
-
-def still_runs(process: psutil.Process) -> bool:
-    """Whether a process still works; one that ended but was not reaped by its parent yet does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:

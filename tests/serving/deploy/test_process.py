@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from ml_assets.config.settings import PROJECT
+from ml_assets.storage.processes import still_runs
 from serving.deploy import process
 from serving.deploy.process import ServerError, start, status, stop, wait_ready
 
@@ -77,7 +78,7 @@ def test_the_whole_life_of_a_server(shop):
     assert scratch.is_dir()
     try:
         first = start(shop.settings, bento, timeout=90)
-        assert not process.still_runs(orphan)
+        assert not still_runs(orphan)
         assert not scratch.exists()
         said = wait_ready(first.url, version.version)
         assert said["built_in"], "nothing was deployed: the version in the bento serves"
